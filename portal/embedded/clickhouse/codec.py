@@ -1,0 +1,99 @@
+"""Bodies that arrive and leave compressed."""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Protocol
+
+import lz4.frame
+import zstandard
+
+from .errors import CANNOT_DECOMPRESS, NOT_IMPLEMENTED, ClickHouseError
+
+CHUNK = 1 << 20
+GZIP, DEFLATE = 31, 15
+
+
+class _Decoder(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+DECODERS: dict[str, Callable[[], _Decoder]] = {
+    "gzip": lambda: zlib.decompressobj(GZIP),
+    "deflate": lambda: zlib.decompressobj(DEFLATE),
+    "lz4": lz4.frame.LZ4FrameDecompressor,
+    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+
+
+def decoded(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
+    """The plain bytes, piece by piece.
+
+    A body may consist of many frames: clickhouse-connect makes one of each block, and whoever stops after the first loses
+    rows in silence. For the same reason a body that ends inside a frame is an error.
+    """
+    pieces = iter(lambda: stream.read(CHUNK), b"")
+    if encoding in {"", "identity"}:
+        return pieces
+    if encoding not in DECODERS:
+        raise ClickHouseError.of_ours(NOT_IMPLEMENTED, f"Unknown compression method: {encoding}")
+    return _frames(pieces, DECODERS[encoding])
+
+
+def _frames(pieces: Iterable[bytes], new: Callable[[], _Decoder]) -> Iterator[bytes]:
+    decoder: _Decoder | None = None
+    try:
+        for piece in pieces:
+            rest: bytes = piece
+            while rest:
+                decoder = decoder or new()
+                plain = decoder.decompress(rest)
+                if plain:
+                    yield plain
+                rest = b""
+                if decoder.eof:
+                    rest, decoder = decoder.unused_data or b"", None
+    except (RuntimeError, zlib.error, zstandard.ZstdError) as error:
+        raise ClickHouseError.of_ours(CANNOT_DECOMPRESS, f"Cannot decompress the body: {error}") from error
+    if decoder is not None:
+        raise ClickHouseError.of_ours(CANNOT_DECOMPRESS, "Cannot decompress the body: it ends too early")
+
+
+class Encoder:
+    """One frame over the whole answer, flushed with every piece so that a reader sees it at once."""
+
+    def __init__(self, encoding: str) -> None:
+        self._lz4 = lz4.frame.LZ4FrameCompressor() if encoding == "lz4" else None
+        self._zstd = zstandard.ZstdCompressor(level=1).compressobj() if encoding == "zstd" else None
+        wbits = GZIP if encoding == "gzip" else DEFLATE
+        self._zlib = None if self._lz4 or self._zstd else zlib.compressobj(level=3, wbits=wbits)
+        self._head = self._lz4.begin() if self._lz4 else b""
+
+    def encode(self, piece: bytes) -> bytes:
+        head, self._head = self._head, b""
+        if self._lz4:
+            return bytes(head + self._lz4.compress(piece))
+        if self._zstd:
+            return self._zstd.compress(piece) + self._zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        assert self._zlib
+        return self._zlib.compress(piece) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+
+    def finish(self) -> bytes:
+        head, self._head = self._head, b""
+        if self._lz4:
+            return bytes(head + self._lz4.flush())
+        if self._zstd:
+            return self._zstd.flush()
+        assert self._zlib
+        return self._zlib.flush()
+
+
+def chosen_encoding(accepted: str, *, enabled: bool) -> str:
+    """What to answer in: the first of ours that the client takes, plain unless it set `enable_http_compression`."""
+    if not enabled:
+        return ""
+    wanted = {part.split(";")[0].strip().lower() for part in accepted.split(",") if not part.rstrip().endswith("q=0")}
+    return next((encoding for encoding in ("lz4", "zstd", "gzip", "deflate") if encoding in wanted), "")

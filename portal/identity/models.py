@@ -1,0 +1,109 @@
+"""People of a tenant: one row each, member and staff alike (G1)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
+
+
+class User(TenantOwned, Model):
+    """An account in one tenant. Contacts are nullable (D28): a member may exist by card alone."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "email"),
+        UniqueConstraint("tenant_id", "phone"),
+        UniqueConstraint("tenant_id", "username"),
+        UniqueConstraint("tenant_id", "card_number"),
+        tenant_fk("users", "merged_into"),
+        Index(None, "tenant_id", "search_text", "id"),
+        Index(None, "tenant_id", "joined_at", "id"),
+        CheckConstraint("card_number ~ '^[0-9]{12}$'", name="card_number"),
+    )
+
+    name: Mapped[str] = mapped_column(info=pii("erase"))
+    email: Mapped[str | None] = mapped_column(info=pii("erase"))
+    phone: Mapped[str | None] = mapped_column(info=pii("erase"))
+    username: Mapped[str | None] = mapped_column(info=pii("erase"))
+    password_hash: Mapped[str | None] = mapped_column(info=pii("erase"))
+    search_text: Mapped[str] = mapped_column(info=pii("erase"))
+    locale: Mapped[str | None] = mapped_column(info=pii("export"))
+    timezone: Mapped[str | None] = mapped_column(info=pii("export"))
+    card_number: Mapped[str] = mapped_column(info=pii("erase"))
+    joined_at: Mapped[datetime]
+    joined_via: Mapped[str] = mapped_column(info=pii("export"))
+    auth_epoch: Mapped[int] = mapped_column(server_default="0")
+    suspended_at: Mapped[datetime | None]
+    suspended_reason: Mapped[str | None] = mapped_column(info=pii("export"))
+    merged_into: Mapped[UUID | None]
+    archived_at: Mapped[datetime | None]
+    archived_by: Mapped[UUID | None]
+    recorded_at: Mapped[datetime] = recorded_at()
+
+
+class MemberWord(TenantOwned, Model):
+    """A word by whose beginning a member is found (D6)."""
+
+    __tablename__ = "member_words"
+    __table_args__ = (
+        tenant_fk("users", "member_id", ondelete="CASCADE"),
+        Index(None, "tenant_id", "member_id"),
+        Index("ix_member_words_prefix", "tenant_id", text("word text_pattern_ops")),
+    )
+
+    id = None  # type: ignore[assignment]  # the key is the word
+    word: Mapped[str] = mapped_column(primary_key=True, info=pii("erase"))
+    member_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class TenantRole(TenantOwned, Model):
+    """A role over the whole tenant: editor, support, finance, admin (G2)."""
+
+    __tablename__ = "tenant_roles"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "user_id", "role"),
+        tenant_fk("users", "user_id"),
+        CheckConstraint("role IN ('editor','support','finance','admin')", name="role"),
+    )
+
+    user_id: Mapped[UUID]
+    role: Mapped[str] = mapped_column(info=pii("keep:name of a role"))
+
+
+class DeviceSession(TenantOwned, Model):
+    """A signed-in browser. `token_hash` is SHA-256 of the cookie; the cookie itself is stored nowhere (D38)."""
+
+    __tablename__ = "device_sessions"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "token_hash"),
+        tenant_fk("users", "user_id"),
+        Index(None, "tenant_id", "user_id"),
+    )
+
+    token_hash: Mapped[str] = mapped_column(info=pii("keep:secret"))
+    user_id: Mapped[UUID]
+    auth_epoch: Mapped[int]
+    amr: Mapped[str] = mapped_column(server_default="pwd", info=pii("keep:technical"))
+    data: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("erase"))
+    user_agent: Mapped[str] = mapped_column(server_default="", info=pii("erase"))
+    ip: Mapped[str] = mapped_column(server_default="", info=pii("erase"))
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    idle_until: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class LoginFailure(TenantOwned, Model):
+    """A failed sign-in, counted in PostgreSQL so that losing Redis does not reset the count (security.md 14)."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (Index(None, "tenant_id", "kind", "key", "at"),)
+
+    kind: Mapped[str] = mapped_column(info=pii("keep:account or address"))
+    key: Mapped[str] = mapped_column(info=pii("keep:hash"))
+    at: Mapped[datetime]

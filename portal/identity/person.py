@@ -1,0 +1,92 @@
+"""The light user of a request: one query, no ORM (performance.md)."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from flask_login import AnonymousUserMixin, UserMixin
+
+from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES, Permission
+
+
+@dataclass(frozen=True, slots=True)
+class StaffPost:
+    """Where somebody works and as what."""
+
+    business_id: UUID
+    slug: str
+    business: str
+    role: str
+    location_id: UUID | None
+
+
+class Person(UserMixin):
+    """A signed-in person: what the session row and their roles say."""
+
+    def __init__(
+        self,
+        *,
+        id: UUID,  # noqa: A002  Flask-Login's name
+        name: str,
+        locale: str | None,
+        timezone: str | None,
+        session_id: UUID,
+        roles: list[str],
+        staff: list[StaffPost],
+    ) -> None:
+        self.id, self.name, self.locale, self.timezone, self.session_id = id, name, locale, timezone, session_id
+        self.roles, self.staff = roles, staff
+        self.permissions: frozenset[Permission] = frozenset().union(*(TENANT_ROLES[r] for r in roles))
+
+    def get_id(self) -> str:
+        return str(self.id)
+
+    @property
+    def initials(self) -> str:
+        return "".join(word[0] for word in self.name.split()[:2]).upper()
+
+    def may(self, permission: Permission, business: Any = None) -> bool:
+        """Whether a tenant role, or a staff row at this business, gives the permission (G3)."""
+        if permission in self.permissions:
+            return True
+        if business is None:
+            return False
+        return any(post.business_id == business.id and permission in BUSINESS_ROLES[post.role] for post in self.staff)
+
+    def works_at(self, business_id: UUID) -> StaffPost | None:
+        """The post at a business, if any."""
+        return next((post for post in self.staff if post.business_id == business_id), None)
+
+
+@dataclass
+class Stranger(AnonymousUserMixin):
+    """Nobody yet."""
+
+    id: None = None
+    name: str = ""
+    locale: None = None
+    timezone: None = None
+    roles: list[str] = field(default_factory=list)
+    staff: list[StaffPost] = field(default_factory=list)
+    permissions: frozenset[Permission] = frozenset()
+
+    def may(self, permission: Permission, business: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+
+class OperatorPerson(UserMixin):
+    """An operator, in the operator's room only."""
+
+    locale = timezone = None
+    roles: tuple[str, ...] = ("operator",)
+    staff: tuple[StaffPost, ...] = ()
+
+    def __init__(self, id: UUID, name: str) -> None:  # noqa: A002
+        self.id, self.name = id, name
+
+    @property
+    def initials(self) -> str:
+        return "".join(word[0] for word in self.name.split()[:2]).upper()
+
+    def may(self, permission: Permission, business: Any = None) -> bool:  # noqa: ARG002
+        return permission == Permission.OPERATORS_READ

@@ -1,0 +1,212 @@
+"""Sessions: an opaque cookie, its row in PostgreSQL, the light user made from it in one query (D37, D38, security.md 3).
+
+A visitor without a session gets a signed cookie with nothing but a CSRF token; a signed-in person's session data lives
+in `device_sessions.data`. Redis is not asked at all: losing it logs nobody out.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, Response, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from sqlalchemy import text, update
+
+from portal.extensions import db, login_manager
+from portal.identity.models import DeviceSession
+from portal.identity.person import OperatorPerson, Person, StaffPost, Stranger
+from portal.kernel import clock
+from portal.kernel.books import plain
+from portal.kernel.side import side_transaction
+from portal.settings import settings
+from portal.tenants.hosts import enter_tenant
+
+SEEN_EVERY = timedelta(minutes=1)
+LIVES: dict[str, tuple[timedelta, timedelta]] = {  # idle, absolute (D37)
+    "member": (timedelta(days=60), timedelta(days=180)),
+    "cashier": (timedelta(hours=12), timedelta(days=90)),
+    "desk": (timedelta(hours=8), timedelta(days=7)),
+    "admin": (timedelta(minutes=30), timedelta(hours=12)),
+}
+DESK_ROLES, ADMIN_ROLES = {"manager", "owner", "editor", "support"}, {"finance", "admin"}
+_FIND = text("""
+SELECT s.id, s.user_id, s.data, s.last_seen_at, s.idle_until, s.expires_at, u.name, u.locale, u.timezone,
+       clock_timestamp() AS now,
+       ARRAY(SELECT role FROM tenant_roles r WHERE r.tenant_id = s.tenant_id AND r.user_id = u.id) AS roles,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(b.id, b.slug, b.name, f.role, f.location_id)
+                                  ORDER BY b.name, f.role), '[]')
+          FROM business_staff f JOIN businesses b ON b.tenant_id = f.tenant_id AND b.id = f.business_id
+         WHERE f.tenant_id = s.tenant_id AND f.user_id = u.id AND f.archived_at IS NULL AND b.archived_at IS NULL) AS staff
+  FROM device_sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
+ WHERE s.tenant_id = :tenant AND s.token_hash = :hash AND s.revoked_at IS NULL AND s.auth_epoch = u.auth_epoch
+   AND u.suspended_at IS NULL AND u.archived_at IS NULL
+   AND s.idle_until > clock_timestamp() AND s.expires_at > clock_timestamp()
+""")
+
+
+class PortalSession(SecureCookieSession):
+    """Flask's session object; where it is stored depends on who is there."""
+
+
+class PortalSessionInterface(SecureCookieSessionInterface):
+    """The visitor's signed cookie; `enter_session` puts a signed-in person's stored data in its place."""
+
+    session_class = PortalSession
+
+    def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002
+        return "__Host-anon" if settings().secure else "anon"
+
+    def save_session(self, app: Flask, session: Any, response: Response) -> None:
+        row = g.get("device_session")
+        if row is None:
+            super().save_session(app, session, response)
+        elif session.modified and dict(session) != row.data:
+            import json
+
+            side_transaction(
+                "UPDATE device_sessions SET data = cast(:data AS jsonb) WHERE tenant_id = :tenant AND id = :id",
+                {"data": json.dumps(dict(session), default=plain), "tenant": g.tenant_id, "id": row.id},
+            )
+
+
+def init_app(app: Flask) -> None:
+    """Make the host, then the session, the first two things that a request learns."""
+    app.session_interface = PortalSessionInterface()
+    app.config.update(SESSION_COOKIE_SECURE=settings().secure, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
+    app.extensions.setdefault("any_host", set())
+    app.before_request(enter_tenant)
+    app.before_request(enter_session)
+    app.after_request(_send_cookie)
+    login_manager.request_loader(lambda _: g.get("person"))
+    login_manager.anonymous_user = Stranger
+
+
+def cookie_name() -> str:
+    """`sid` on plain http, `__Host-sid` everywhere else."""
+    return "__Host-sid" if settings().secure else "sid"
+
+
+def enter_session() -> None:
+    """Find who is signed in; an unknown, old or foreign cookie makes a stranger."""
+    token = request.cookies.get(cookie_name(), "")
+    if not token or g.get("unknown_host") or request.endpoint == "static":
+        return
+    if g.get("ops"):
+        from portal.platform.sessions import find_operator
+
+        g.person = find_operator(token)
+        if isinstance(g.person, OperatorPerson):
+            g.actor_id, g.actor_kind = g.person.id, "operator"
+        return
+    row = db.session.execute(_FIND, {"tenant": g.tenant_id, "hash": token_hash(token)}).one_or_none()
+    if row is None:
+        g.drop_cookie = True
+        return
+    g.device_session = row
+    session.clear()
+    session.update(row.data)
+    session.modified = False
+    g.person = Person(
+        id=row.user_id,
+        name=row.name,
+        locale=row.locale,
+        timezone=row.timezone,
+        session_id=row.id,
+        roles=row.roles,
+        staff=[StaffPost(UUID(b), slug, name, role, UUID(loc) if loc else None) for b, slug, name, role, loc in row.staff],
+    )
+    g.actor_id, g.actor_kind = row.user_id, "member"
+    if row.now - row.last_seen_at > SEEN_EVERY:
+        _touch(row, kind_of(g.person.roles, [post.role for post in g.person.staff]))
+
+
+def _touch(row: Any, kind: str) -> None:
+    side_transaction(
+        "UPDATE device_sessions SET last_seen_at = clock_timestamp(),"
+        " idle_until = least(expires_at, clock_timestamp() + :idle) WHERE tenant_id = :tenant AND id = :id",
+        {"idle": LIVES[kind][0], "tenant": g.tenant_id, "id": row.id},
+    )
+
+
+def kind_of(roles: list[str], staff_roles: list[str]) -> str:
+    """The strictest life among a person's roles."""
+    held = {*roles, *staff_roles}
+    if held & ADMIN_ROLES:
+        return "admin"
+    if held & DESK_ROLES:
+        return "desk"
+    return "cashier" if "cashier" in held else "member"
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a cookie."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def open_session(user_id: UUID, *, auth_epoch: int, kind: str, user_agent: str, ip: str, now: datetime) -> str:
+    """A new session row, inside a command; returns the cookie's value, which exists nowhere else."""
+    token = secrets.token_urlsafe(32)
+    idle, absolute = LIVES[kind]
+    db.session.add(
+        DeviceSession(
+            token_hash=token_hash(token),
+            user_id=user_id,
+            auth_epoch=auth_epoch,
+            data={},
+            user_agent=user_agent[:300],
+            ip=ip,
+            created_at=now,
+            last_seen_at=now,
+            idle_until=now + min(idle, absolute),
+            expires_at=now + absolute,
+        )
+    )
+    return token
+
+
+def revoke(session_id: UUID) -> None:
+    """End a session, inside a command."""
+    db.session.execute(
+        update(DeviceSession)
+        .where(DeviceSession.id == session_id, DeviceSession.revoked_at.is_(None))
+        .values(revoked_at=clock.now())
+    )
+
+
+def hand_cookie(token: str) -> None:
+    """Send this session's cookie with the answer, and forget the visitor's session: ids change at sign-in (S2)."""
+    session.clear()
+    g.send_cookie = token
+
+
+def drop_cookie() -> None:
+    """Take the cookie away with the answer."""
+    session.clear()
+    g.device_session = None
+    g.drop_cookie = True
+
+
+def _send_cookie(response: Response) -> Response:
+    options: dict[str, Any] = {"secure": settings().secure, "httponly": True, "samesite": "Lax", "path": "/"}
+    if token := g.get("send_cookie"):
+        response.set_cookie(cookie_name(), token, max_age=int(timedelta(days=180).total_seconds()), **options)
+    elif g.get("drop_cookie"):
+        response.delete_cookie(cookie_name(), **options)
+    return response
+
+
+@contextmanager
+def acting_as(actor_id: UUID | None, kind: str) -> Iterator[None]:
+    """Name who acts where no browser does: API keys, jobs, the command line."""
+    before = g.get("actor_id"), g.get("actor_kind")
+    g.actor_id, g.actor_kind = actor_id, kind
+    try:
+        yield
+    finally:
+        g.actor_id, g.actor_kind = before
+
+

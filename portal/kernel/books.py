@@ -1,0 +1,100 @@
+"""The last statement of a command: its audit entry, its messages and their deliveries, in one round trip."""
+
+import json
+from dataclasses import fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from flask import g, has_request_context, request
+from sqlalchemy import text
+
+from portal.kernel import clock
+from portal.kernel.journal import Event, Journal
+from portal.kernel.model import new_id
+from portal.kernel.outbox import subscribers_of
+from portal.kernel.tenancy import current_tenant_id
+
+_WRITE = text("""
+WITH entry AS (
+    INSERT INTO audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id,
+                               changes, reason, ip, request_id, occurred_at)
+    SELECT :tenant, :entry, :action, :actor, :actor_kind, :behalf, :object_type, :object_id,
+           cast(:changes AS jsonb), :reason, :ip, :request, :at
+     WHERE :audited
+), message AS (
+    INSERT INTO outbox_messages (tenant_id, id, type, schema_version, aggregate_type, aggregate_id, occurred_at,
+                                 actor_id, caused_by, request_id, historical, data)
+    SELECT :tenant, m.id, m.type, m.schema_version, m.aggregate_type, m.aggregate_id, m.occurred_at,
+           :actor, :caused_by, :request, m.historical, m.data
+      FROM jsonb_to_recordset(cast(:messages AS jsonb)) AS m (
+           id uuid, n int, type text, schema_version int, aggregate_type text, aggregate_id uuid,
+           occurred_at timestamptz, historical boolean, data jsonb, subscribers jsonb)
+     ORDER BY m.n
+    RETURNING id, seq, aggregate_type, aggregate_id
+)
+INSERT INTO outbox_deliveries (tenant_id, id, message_id, seq, subscriber, aggregate_type, aggregate_id)
+SELECT :tenant, cast(s.key AS uuid), message.id, message.seq, s.value #>> '{}', message.aggregate_type,
+       message.aggregate_id
+  FROM message
+  JOIN jsonb_to_recordset(cast(:messages AS jsonb)) AS m (id uuid, subscribers jsonb) ON m.id = message.id
+ CROSS JOIN jsonb_each(m.subscribers) AS s
+""")
+
+
+def write_books(journal: Journal, *, reads: bool) -> None:
+    """Write the entry and the messages; a replay and a command that changed nothing leave no trace."""
+    from portal.extensions import db
+
+    if journal.quiet or not (journal.changes or journal.events or reads):
+        return
+    at = clock.now()
+    db.session.execute(
+        _WRITE,
+        {
+            "tenant": current_tenant_id(),
+            "entry": new_id(),
+            "audited": True,
+            "action": journal.action,
+            "actor": g.get("actor_id"),
+            "actor_kind": g.get("actor_kind") or "system",
+            "behalf": g.get("on_behalf_of"),
+            "object_type": journal.object_type,
+            "object_id": journal.object_id,
+            "changes": json.dumps(journal.changes, default=plain),
+            "reason": journal.why,
+            "ip": request.remote_addr if has_request_context() else None,
+            "request": g.get("request_id"),
+            "caused_by": g.get("caused_by"),
+            "at": at,
+            "messages": json.dumps(
+                [_message(n, event, historical, at) for n, (event, historical) in enumerate(journal.events)],
+                default=plain,
+            ),
+        },
+    )
+
+
+def _message(n: int, event: Event, historical: bool, at: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "n": n,
+        "type": event.TYPE,
+        "schema_version": event.SCHEMA_VERSION,
+        "aggregate_type": event.AGGREGATE,
+        "aggregate_id": event.aggregate_id,
+        "occurred_at": getattr(event, "occurred_at", at),
+        "historical": historical,
+        "data": {f.name: getattr(event, f.name) for f in fields(event)},
+        "subscribers": {str(new_id()): s.name for s in subscribers_of(event, historical=historical)},
+    }
+
+
+def plain(value: Any) -> Any:
+    """What JSON cannot say by itself: ids, moments (RFC 3339) and exact numbers as text."""
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} does not go into an event or an audit entry")

@@ -1,0 +1,127 @@
+"""A command is one business write: one transaction, one audit entry, its events, committed together (style.md 11)."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from flask import g
+from sqlalchemy.exc import DBAPIError
+
+from portal.kernel.books import write_books
+from portal.kernel.journal import Event, Journal, WriteOutsideCommand, emit, journal
+
+__all__ = ["Event", "EventMissing", "WriteOutsideCommand", "command", "emit", "journal"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRIES = 5
+RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
+log = logging.getLogger(__name__)
+
+
+class EventMissing(RuntimeError):
+    """A command changed rows and ended without an event that it promises."""
+
+
+def command(
+    action: str, *, emits: tuple[type[Event], ...] = (), reads: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a service function the one transaction of a business write.
+
+    `action` is its frozen name in the audit log. Each event type in `emits` must be emitted whenever rows changed.
+    `reads=True` is an audited read (AUD-2): it leaves an entry though nothing changes. Called inside another command
+    the function joins it; called inside a worker's delivery it joins the delivery's transaction. A deadlock or
+    serialization failure is repeated up to five times (WAL-7).
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            def body(own: Journal) -> R:
+                result = function(*args, **kwargs)
+                _keep_promises(own, emits)
+                return result
+
+            if outer := g.get("journal"):
+                return _joined(outer, action, body)
+            if g.get("delivery"):
+                return _once(action, body, reads=reads)
+            return _repeated(action, body, reads=reads)
+
+        run.command = action  # type: ignore[attr-defined]
+        run.emits = emits  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _joined(outer: Journal, action: str, body: Callable[[Journal], R]) -> R:
+    own = Journal(action)
+    g.journal = own
+    try:
+        result = body(own)
+    finally:
+        g.journal = outer
+    if not own.quiet:
+        outer.changes += own.changes
+        outer.events += own.events
+    return result
+
+
+def _once(action: str, body: Callable[[Journal], R], *, reads: bool) -> R:
+    from portal.extensions import db
+
+    g.journal = own = Journal(action)
+    try:
+        result = body(own)
+        db.session.flush()
+        write_books(own, reads=reads)
+        return result
+    finally:
+        g.journal = None
+
+
+def _repeated(action: str, body: Callable[[Journal], R], *, reads: bool) -> R:
+    from portal.extensions import db
+    from portal.kernel import outbox
+
+    for attempt in range(RETRIES + 1):
+        g.journal = own = Journal(action)
+        try:
+            result = body(own)
+            db.session.flush()
+            write_books(own, reads=reads)
+            db.session.commit()
+        except DBAPIError as error:
+            db.session.rollback()
+            if getattr(error.orig, "sqlstate", None) not in RETRYABLE or attempt == RETRIES:
+                raise
+            log.info("%s: repeated after %s", action, type(error.orig).__name__)
+            g.journal = None
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  jitter, not a secret
+            continue
+        except BaseException:
+            db.session.rollback()
+            raise
+        finally:
+            g.journal = None
+        if own.events:
+            outbox.wake_relay()
+        return result
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _keep_promises(own: Journal, promised: tuple[type[Event], ...]) -> None:
+    from portal.extensions import db
+
+    db.session.flush()
+    if own.quiet or not own.changes:
+        return
+    if missing := set(promised) - {type(event) for event, _ in own.events}:
+        raise EventMissing(f"{own.action}: {sorted(m.__name__ for m in missing)}")
+
+

@@ -1,0 +1,155 @@
+"""The outbox: events committed with the rows they speak of, one delivery row per subscriber (G4, D31, D32)."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Identity, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.kernel.journal import Event
+from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
+
+WAKE_CHANNEL = "wake"
+log = logging.getLogger(__name__)
+
+
+class OutboxMessage(TenantOwned, Model):
+    """An event. `seq` is the order of commits per aggregate; `published_at` is when the last delivery ended."""
+
+    __tablename__ = "outbox_messages"
+    __table_args__ = (
+        Index(None, "tenant_id", "seq", unique=True),
+        Index("ix_outbox_messages_published", "published_at", postgresql_where=text("published_at IS NOT NULL")),
+        Index(None, "tenant_id", "aggregate_type", "aggregate_id", "seq"),
+    )
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    type: Mapped[str] = mapped_column(info=pii("keep:name of an event"))
+    schema_version: Mapped[int]
+    aggregate_type: Mapped[str] = mapped_column(info=pii("keep:name of a noun"))
+    aggregate_id: Mapped[UUID]
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = recorded_at()
+    actor_id: Mapped[UUID | None]
+    caused_by: Mapped[UUID | None]
+    request_id: Mapped[str | None] = mapped_column(info=pii("keep:technical"))
+    historical: Mapped[bool] = mapped_column(default=False)
+    data: Mapped[dict[str, Any]] = mapped_column(info=pii("keep:ids and figures, no contacts"))
+    published_at: Mapped[datetime | None]
+
+
+class OutboxDelivery(TenantOwned, Model):
+    """One message on its way to one subscriber: pending → leased → delivered | dead."""
+
+    __tablename__ = "outbox_deliveries"
+    __table_args__ = (
+        tenant_fk("outbox_messages", "message_id", ondelete="CASCADE"),
+        CheckConstraint("status IN ('pending','leased','delivered','dead')", name="status"),
+        Index(None, "tenant_id", "message_id"),
+        Index("ix_outbox_deliveries_due", "subscriber", "available_at", postgresql_where=text("open")),
+        Index(
+            "ix_outbox_deliveries_order",
+            "subscriber", "aggregate_type", "aggregate_id", "seq",
+            postgresql_where=text("open"),
+        ),
+        Index("ix_outbox_deliveries_dead", "tenant_id", "seq", postgresql_where=text("status = 'dead'")),
+    )
+
+    message_id: Mapped[UUID]
+    seq: Mapped[int]
+    subscriber: Mapped[str] = mapped_column(info=pii("keep:name of a handler"))
+    aggregate_type: Mapped[str] = mapped_column(info=pii("keep:name of a noun"))
+    aggregate_id: Mapped[UUID]
+    status: Mapped[str] = mapped_column(server_default="pending", info=pii("keep:technical"))
+    open: Mapped[bool] = mapped_column(Computed("status IN ('pending','leased')", persisted=True))
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    available_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    last_error: Mapped[str | None] = mapped_column(info=pii("keep:technical"))
+    delivered_at: Mapped[datetime | None]
+    recorded_at: Mapped[datetime] = recorded_at()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a subscriber gets: the envelope of G4."""
+
+    id: UUID
+    seq: int
+    type: str
+    schema_version: int
+    tenant_id: UUID
+    aggregate_type: str
+    aggregate_id: UUID
+    occurred_at: datetime
+    recorded_at: datetime
+    actor_id: UUID | None
+    caused_by: UUID | None
+    request_id: str | None
+    historical: bool
+    data: dict[str, Any]
+
+
+Handler = Callable[[Sequence[Message]], Mapping[UUID, Exception] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A named handler of some event types. `historical=False`: imported history does not reach it (D27)."""
+
+    name: str
+    events: tuple[type[Event], ...]
+    handle: Handler
+    historical: bool
+    ordered: bool
+    transactional: bool
+
+
+_subscribers: dict[str, Subscriber] = {}
+
+
+def subscriber(
+    name: str,
+    *,
+    events: tuple[type[Event], ...],
+    historical: bool = False,
+    ordered: bool = False,
+    transactional: bool = True,
+) -> Callable[[Handler], Handler]:
+    """Register a handler of `portal/<noun>/handlers.py` under its frozen name (G17).
+
+    The handler gets the messages of one tenant and returns None, or the failures by message id. At least once: it
+    uses the message id as its idempotency key. `transactional` handlers share the delivery's transaction; the others
+    run with no transaction open, because they talk to the network. `ordered` ones see an aggregate's messages in the
+    order of their commits, and nothing later than a failure (D34).
+    """
+
+    def register(handle: Handler) -> Handler:
+        if name in _subscribers:
+            raise ValueError(f"subscriber {name} is registered twice")
+        _subscribers[name] = Subscriber(name, events, handle, historical, ordered, transactional)
+        return handle
+
+    return register
+
+
+def subscribers() -> Mapping[str, Subscriber]:
+    """Every subscriber by name; `portal.nouns.load_handlers()` fills it."""
+    return _subscribers
+
+
+def subscribers_of(event: Event, *, historical: bool) -> list[Subscriber]:
+    """Who gets this event."""
+    return [s for s in _subscribers.values() if isinstance(event, s.events) and (s.historical or not historical)]
+
+
+def wake_relay() -> None:
+    """Tell the relay that there is something to carry; lost calls cost 250 ms, since the relay polls (D33)."""
+    from portal.kernel.redis import channel, redis_quick
+
+    with suppress(Exception):
+        redis_quick().publish(channel(WAKE_CHANNEL), "")

@@ -1,0 +1,32 @@
+"""The third place that commits: one statement on a connection of its own, for counters and traces (D7)."""
+
+import re
+from typing import Any
+
+from flask import g
+from sqlalchemy import Result, text
+
+SIDE_TABLES = {"device_sessions", "login_failures", "otp_attempts", "api_key_uses", "notification_states"}
+TABLE = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.I)
+
+
+def side_transaction(statement: str, parameters: dict[str, Any]) -> list[Any]:
+    """Run one write on one of `SIDE_TABLES` and commit it, whatever the command around it does.
+
+    Returns the rows of its RETURNING clause. Raises ValueError for any other table.
+    """
+    from portal.extensions import db
+
+    named = TABLE.match(statement)
+    if named is None or named[1] not in SIDE_TABLES:
+        raise ValueError(f"only {', '.join(sorted(SIDE_TABLES))} are written on the side")
+    before, g.side = g.get("side"), True
+    try:
+        with db.engine.begin() as connection:
+            connection.execute(
+                text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(g.get("tenant_id") or "")}
+            )
+            result: Result[Any] = connection.execute(text(statement), parameters)
+            return list(result) if result.returns_rows else []
+    finally:
+        g.side = before

@@ -1,0 +1,48 @@
+"""The operator's own tables: people who run the installation, their sessions, and what they looked at."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Identity
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.kernel.model import Model, new_id, pii, recorded_at
+
+
+class Operator(Model):
+    """A person who runs the installation; sees tenants from outside, never their members."""
+
+    __tablename__ = "operators"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    email: Mapped[str] = mapped_column(unique=True, info=pii("keep:staff of the operator"))
+    name: Mapped[str] = mapped_column(info=pii("keep:staff of the operator"))
+    password_hash: Mapped[str] = mapped_column(info=pii("keep:staff of the operator"))
+    created_at: Mapped[datetime] = recorded_at()
+
+
+class OperatorSession(Model):
+    """An operator's browser: 15 minutes idle, 4 hours in all (D37)."""
+
+    __tablename__ = "operator_sessions"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True, info=pii("keep:secret"))
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = recorded_at()
+    idle_until: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class PlatformAudit(Model):
+    """Each use of the operator's room."""
+
+    __tablename__ = "platform_audit"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
+    operator_id: Mapped[UUID | None]
+    action: Mapped[str] = mapped_column(info=pii("keep:name of an act"))
+    detail: Mapped[dict[str, Any]] = mapped_column(info=pii("keep:technical"))
+    ip: Mapped[str | None] = mapped_column(info=pii("keep:security log"))
+    recorded_at: Mapped[datetime] = recorded_at()

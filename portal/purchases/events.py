@@ -1,0 +1,52 @@
+"""What happened to purchases (G4)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from portal.kernel.journal import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseRecorded(Event):
+    """A sale was recorded. Amounts are minor units of `currency`; `balance` is the member's bonus afterwards."""
+
+    TYPE: ClassVar[str] = "purchase.recorded"
+    AGGREGATE: ClassVar[str] = "purchase"
+
+    purchase_id: UUID
+    business_id: UUID
+    member_id: UUID
+    amount: int
+    paid_with_bonus: int
+    bonus_accrued: int
+    currency: str
+    balance: int
+    tier: str
+    version: int
+    source: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseRefunded(Event):
+    """Money went back, in part or in full (`cause` refund or undo). `version` is the purchase's new one."""
+
+    TYPE: ClassVar[str] = "purchase.refunded"
+    AGGREGATE: ClassVar[str] = "purchase"
+
+    purchase_id: UUID
+    refund_id: UUID
+    business_id: UUID
+    member_id: UUID
+    amount: int
+    refunded_total: int
+    bonus_taken_back: int
+    bonus_given_back: int
+    unrecovered: int
+    currency: str
+    balance: int
+    cause: str
+    version: int
+    occurred_at: datetime

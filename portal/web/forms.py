@@ -1,0 +1,139 @@
+"""Forms: checked on the server, kept as typed, sent once (B1, G6)."""
+
+import secrets
+import unicodedata
+from typing import Any
+
+from flask import g, redirect, url_for
+from flask_babel import gettext, lazy_gettext
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from werkzeug.wrappers import Response
+from wtforms import Field, HiddenField, StringField
+from wtforms.validators import StopValidation, ValidationError
+from wtforms.widgets import TextInput
+
+from portal.kernel.money import AmountError, format_amount, parse_amount
+from portal.web.locale import current as locale
+
+LONGEST = 10_000
+
+
+def clean(value: str | None) -> str | None:
+    """Typed text as it is stored: NFC, trimmed; NUL is refused, since PostgreSQL cannot keep it (B2)."""
+    if value is None:
+        return None
+    if "\x00" in value:
+        raise ValidationError(gettext("This holds a character that cannot be stored."))
+    return unicodedata.normalize("NFC", value).strip()[:LONGEST]
+
+
+class PortalForm(FlaskForm):
+    """A form with a CSRF token and a one-time key: sending it twice is one act.
+
+    A view asks `form.first_time(result_url)` inside its command, or lets the service use `form.key` as idempotency key.
+    """
+
+    form_key = HiddenField()
+
+    class Meta(FlaskForm.Meta):
+        def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
+            filters = list(unbound_field.kwargs.get("filters", ()))
+            if issubclass(unbound_field.field_class, StringField) and clean not in filters:
+                unbound_field.kwargs["filters"] = [*filters, _quiet_clean]
+            return unbound_field.bind(form=form, **options)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.form_key.data or not 16 <= len(self.form_key.data) <= 64:  # noqa: PLR2004
+            self.form_key.data = secrets.token_urlsafe(24)
+
+    @property
+    def key(self) -> str:
+        """The one-time key of this rendering."""
+        return str(self.form_key.data)
+
+    def renew(self) -> None:
+        """A fresh key, for a form shown again after it was carried out."""
+        self.form_key.data = secrets.token_urlsafe(24)
+
+
+def _quiet_clean(value: str | None) -> str | None:
+    return value if value is None or "\x00" in value else clean(value)
+
+
+def no_nul(_form: Any, field: Field) -> None:
+    """Refuse NUL, keeping the rest as typed."""
+    if field.data and "\x00" in str(field.data):
+        raise StopValidation(gettext("This holds a character that cannot be stored."))
+
+
+class AmountField(Field):
+    """Money as typed; `data` is minor units. Give `currency` at construction or set it before validation."""
+
+    widget = TextInput()
+
+    def __init__(self, label: str | None = None, validators: Any = None, currency: str = "", **kwargs: Any) -> None:
+        super().__init__(label, validators, **kwargs)
+        self.currency = currency
+        self.typed: str | None = None
+
+    def _value(self) -> str:
+        if self.typed is not None:
+            return self.typed
+        return "" if self.data is None else format_amount(self.data, self.currency, locale(), symbol=False)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.data = None
+        if not valuelist:
+            return
+        self.typed = valuelist[0][:64]
+        if not self.typed.strip():
+            return
+        try:
+            self.data = parse_amount(self.typed, self.currency or g.tenant.currency, locale())
+        except AmountError as error:
+            raise ValueError(error.message) from error
+
+
+class AmountRequired:
+    """An amount must be there; zero only where `zero=True`."""
+
+    field_flags = {"required": True}  # noqa: RUF012  WTForms' own protocol
+
+    def __init__(self, *, zero: bool = False) -> None:
+        self.zero = zero
+
+    def __call__(self, _form: Any, field: Field) -> None:
+        if field.data is None and not field.errors and not field.process_errors:
+            raise StopValidation(gettext("Type the amount."))
+        if field.data == 0 and not self.zero:
+            raise StopValidation(gettext("The amount must be above zero."))
+
+
+def repeated(form: PortalForm) -> Response | None:
+    """Where the first sending of this form led, if it was sent before."""
+    from portal.extensions import db
+    from portal.tenants.models import FormSubmission
+
+    led = db.session.scalar(select(FormSubmission.result).where(FormSubmission.form_key == form.key))
+    return redirect(led, code=303) if led else None
+
+
+def remember(form: PortalForm, endpoint: str, **values: Any) -> bool:
+    """Inside a command: keep where this form led. False when another request was first; the caller then raises."""
+    from portal.extensions import db
+    from portal.tenants.models import FormSubmission
+
+    statement = (
+        insert(FormSubmission)
+        .values(tenant_id=g.tenant_id, form_key=form.key, user_id=current_user.id, result=url_for(endpoint, **values))
+        .on_conflict_do_nothing()
+        .returning(FormSubmission.id)
+    )
+    return db.session.scalar(statement) is not None
+
+
+REQUIRED = lazy_gettext("Fill this in.")

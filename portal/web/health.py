@@ -1,0 +1,68 @@
+"""`/healthz`, `/readyz`, `/metrics`: on any host, for machines (D10, D11)."""
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response, abort, jsonify, request
+from sqlalchemy import text
+
+from portal.extensions import db, limiter
+from portal.kernel.authz import PUBLIC, guarded
+from portal.kernel.redis import redis
+from portal.settings import settings
+from portal.web import observe
+
+
+def init_app(app: Flask) -> None:
+    """Add the three addresses; they answer on hosts of no tenant too."""
+    for path, view in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
+        name = path[1:]
+        app.add_url_rule(path, name, limiter.exempt(guarded(view, PUBLIC, room="public")))
+        app.extensions["any_host"].add(name)
+
+
+def healthz() -> Response:
+    """The process answers."""
+    return jsonify(status="ok")
+
+
+def readyz() -> Response:
+    """503 only without PostgreSQL or with pending migrations; the other stores degrade the answer (D11)."""
+    stores = {"postgresql": _ask(_postgres), "redis": _ask(redis().ping), "clickhouse": _ask(_clickhouse)}
+    ready = stores["postgresql"] == "ok"
+    status = "ready" if all(s == "ok" for s in stores.values()) else "degraded" if ready else "down"
+    response = jsonify(status=status, stores=stores)
+    response.status_code = 200 if ready else 503
+    return response
+
+
+def metrics() -> Response:
+    """Prometheus' figures, for loopback or whoever has METRICS_TOKEN."""
+    token = settings().METRICS_TOKEN
+    local = ipaddress.ip_address(request.remote_addr or "0.0.0.0").is_loopback
+    if not local and (not token or request.headers.get("Authorization") != f"Bearer {token}"):
+        abort(404)
+    return Response(observe.metrics(), mimetype="text/plain")
+
+
+def _ask(question: Callable[[], Any]) -> str:
+    try:
+        answer = question()
+    except Exception as error:  # noqa: BLE001  whatever is wrong with a store, the page says so
+        return f"unreachable: {type(error).__name__}"
+    return answer if isinstance(answer, str) else "ok"
+
+
+def _postgres() -> str:
+    from portal.cli.database import pending_migrations
+
+    with db.engine.connect() as connection:
+        current = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return "migrations are pending: run portal db upgrade" if pending_migrations(current) else "ok"
+
+
+def _clickhouse() -> Any:
+    from portal.analytics.clickhouse import ping
+
+    return ping()

@@ -1,0 +1,100 @@
+"""The ways through each room, from what the person may do."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app, g, request, url_for
+from flask_babel import gettext
+from flask_login import current_user
+
+from portal.kernel.authz import Permission as P
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A line of a rail or a place in the bottom bar."""
+
+    endpoint: str
+    url: str
+    icon: str
+    label: str
+    count: str = ""
+    current: bool = False
+
+
+def rail(*, ops: bool) -> list[dict[str, Any]]:
+    """The groups of the rail of the room that is open; empty for strangers."""
+    if not current_user.is_authenticated:
+        return []
+    room = getattr(current_app.view_functions.get(request.endpoint or ""), "room", "")
+    groups = _ops() if ops else _desk(g.business) if room == "desk" and g.get("business") else _admin() if room == "admin" else []
+    return [{"name": name, "links": links} for name, links in groups if links]
+
+
+def bar() -> list[Link]:
+    """The member's bottom bar."""
+    if not current_user.is_authenticated:
+        return []
+    return _links(
+        ("home.index", "home", gettext("Home"), None),
+        ("wallets.statement", "wallet", gettext("Wallet"), None),
+        ("identity.card", "qrcode", gettext("Card"), None),
+        ("messages.notifications", "bell", gettext("Inbox"), None),
+        ("identity.more", "dots", gettext("More"), None),
+    )
+
+
+def _links(*wanted: tuple[str, str, str, P | None], business: Any = None) -> list[Link]:
+    made = []
+    for endpoint, icon, label, permission in wanted:
+        if endpoint not in current_app.view_functions:
+            continue
+        if permission is not None and not current_user.may(permission, business):
+            continue
+        url = url_for(endpoint, business=business.slug) if business is not None else url_for(endpoint)
+        inside = request.path == url or (request.path.startswith(url + "/") and url.count("/") > 1 and endpoint != "analytics_desk.dashboard")
+        made.append(Link(endpoint, url, icon, label, "", inside))
+    return made
+
+
+def _desk(business: Any) -> list[tuple[str, list[Link]]]:
+    return [
+        ("", _links(
+            ("analytics_desk.dashboard", "layout-dashboard", gettext("Dashboard"), P.DESK_READ),
+            ("purchases_desk.purchases", "coin", gettext("Purchases"), P.PURCHASES_READ),
+            business=business,
+        )),
+        (gettext("Run the place"), _links(
+            ("imports_desk.imports", "upload", gettext("Imports"), P.IMPORTS_CREATE),
+            ("partners_desk.staff", "users", gettext("Staff"), P.STAFF_MANAGE),
+            ("partners_desk.keys", "key", gettext("API keys"), P.KEYS_MANAGE),
+            ("purchases_till.find", "scan", gettext("Till"), P.PURCHASES_CREATE),
+            business=business,
+        )),
+    ]
+
+
+def _admin() -> list[tuple[str, list[Link]]]:
+    return [
+        ("", _links(("analytics_admin.dashboard", "layout-dashboard", gettext("Dashboard"), P.DASHBOARD_READ))),
+        (gettext("People"), _links(
+            ("identity_admin.members", "users", gettext("Members"), P.MEMBERS_READ),
+            ("partners_admin.businesses", "building-store", gettext("Businesses"), P.BUSINESSES_READ),
+        )),
+        (gettext("Programme"), _links(("loyalty_admin.tiers", "stack-2", gettext("Status tiers"), P.TIERS_READ))),
+        (gettext("Records"), _links(
+            ("audit_admin.entries", "history", gettext("Audit log"), P.AUDIT_READ),
+            ("delivery_admin.monitor", "activity", gettext("Delivery"), P.DELIVERIES_READ),
+            ("tenants_admin.settings", "settings", gettext("Settings"), P.SETTINGS_UPDATE),
+        )),
+    ]
+
+
+def _ops() -> list[tuple[str, list[Link]]]:
+    return [
+        ("", _links(
+            ("platform.tenants", "building-store", gettext("Tenants"), P.OPERATORS_READ),
+            ("platform.health", "activity", gettext("Health"), P.OPERATORS_READ),
+            ("platform.audit", "history", gettext("Audit log"), P.OPERATORS_READ),
+        )),
+    ]

@@ -1,0 +1,57 @@
+"""Headers of every answer, and the second net against forged requests (D39, security.md 4, 5)."""
+
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, g, request
+
+from portal.settings import settings
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; worker-src 'self'; manifest-src 'self'; style-src 'self';"
+    " img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'"
+)
+EXCEPTIONS: dict[str, str] = {}  # endpoint → policy; a test holds the list against decisions.md
+
+
+def init_app(app: Flask) -> None:
+    """Guard every answer of the app."""
+    app.before_request(refuse_cross_site)
+    app.after_request(_headers)
+    app.jinja_env.globals["csp_nonce"] = csp_nonce
+
+
+def csp_nonce() -> str:
+    """This answer's nonce, for the script tags of the layouts."""
+    if "csp_nonce" not in g:
+        g.csp_nonce = secrets.token_urlsafe(16)
+    nonce: str = g.csp_nonce
+    return nonce
+
+
+def refuse_cross_site() -> None:
+    """Another site's page cannot make this browser write here, whatever token it carries."""
+    if request.method in SAFE or request.endpoint == "static":
+        return
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        abort(403)
+    origin = request.headers.get("Origin")
+    if origin and origin != "null" and urlsplit(origin).netloc.lower() != request.host.lower():
+        abort(403)
+
+
+def _headers(response: Response) -> Response:
+    policy = EXCEPTIONS.get(request.endpoint or "", POLICY)
+    response.headers.setdefault("Content-Security-Policy", policy.format(nonce=csp_nonce()))
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
+    if settings().secure:
+        response.headers["Strict-Transport-Security"] = "max-age=63072000"
+    if g.get("person"):
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("Cookie")
+    return response
