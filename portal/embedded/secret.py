@@ -11,7 +11,7 @@ def password_in(path: Path) -> str:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         return path.read_text().strip()
-    password = secrets.token_urlsafe(24)
+    password = secrets.token_hex(24)
     with os.fdopen(handle, "w") as file:
         file.write(password)
     return password

@@ -35,18 +35,17 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class Statement:
-    """`head` is the statement; `data` what followed an insert's VALUES or FORMAT, to be read as `format`."""
+    """`text` is the statement. An insert that carries data is `before`, `after` and the `data` to be read as `format`:
+    `FROM INFILE` belongs between the two parts.
+    """
 
-    head: str
+    text: str
     verb: str
     format: str | None = None
+    words: frozenset[str] = frozenset()  # outside parentheses
     data: bytes | None = None
-    settings_at: int | None = None  # where SETTINGS of an insert with data begin in `head`
-    words: frozenset[str] = frozenset()
-
-    @property
-    def is_insert(self) -> bool:
-        return self.verb == "INSERT"
+    before: str = ""
+    after: str = ""
 
     @property
     def only_reads(self) -> bool:
@@ -54,7 +53,7 @@ class Statement:
 
     @property
     def takes_data(self) -> bool:
-        return self.is_insert and self.data is not None
+        return self.data is not None
 
 
 def parse(raw: bytes) -> Statement:
@@ -67,6 +66,12 @@ def parse(raw: bytes) -> Statement:
     if first.word == "INSERT":
         return _insert(raw, first, tokens)
     return _other(raw, first, tokens)
+
+
+def begins_with_insert(raw: bytes) -> bool:
+    """Whether the statement may carry data: then only its beginning has to be held in memory."""
+    first = next(_tokens(raw.decode("latin-1")), None)
+    return first is not None and first.word == "INSERT"
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -87,22 +92,24 @@ def _top_level(tokens: Iterator[Token]) -> Iterator[Token]:
 
 
 def _insert(raw: bytes, first: Token, tokens: Iterator[Token]) -> Statement:
-    settings_at: int | None = None
-    words: set[str] = set()
+    cut: int | None = None
+    words: set[str] = {first.word}
     for token in tokens:
-        if token.word == "VALUES":
-            head = raw[: token.start].decode() + "FORMAT Values"
-            return Statement(head, "INSERT", "Values", raw[token.end :], settings_at)
-        if token.word == "FORMAT" and (name := next(tokens, None)):
-            data_at = DATA_START.match(raw, name.end)
-            data = raw[data_at.end() if data_at else name.end :]
-            return Statement(raw[: name.end].decode(), "INSERT", name.text, data, settings_at)
-        if token.word in {"SELECT", "WITH"}:
-            return Statement(raw.decode(), "INSERT", words=frozenset({"SELECT", *_words(tokens)}))
-        if token.word == "SETTINGS":
-            settings_at = token.start
         words.add(token.word)
-    return Statement(raw.decode(), first.word, words=frozenset(words))
+        if token.word in {"SELECT", "WITH"}:
+            return Statement(raw.decode(), "INSERT", words=frozenset(words | set(_words(tokens))))
+        if token.word == "SETTINGS":
+            cut = token.start
+        if token.word == "VALUES":
+            settings = raw[cut or token.start : token.start].decode()
+            data, form, after = raw[token.end :], "Values", f"{settings} FORMAT Values"
+        elif token.word == "FORMAT" and (name := next(tokens, None)):
+            found = DATA_START.match(raw, name.end)
+            data, form, after = raw[found.end() if found else name.end :], name.text, raw[cut or token.start : name.end].decode()
+        else:
+            continue
+        return Statement("", "INSERT", form, frozenset(words), data, raw[: cut or token.start].decode(), after)
+    return Statement(raw.decode(), "INSERT", words=frozenset(words))
 
 
 def _other(raw: bytes, first: Token, tokens: Iterator[Token]) -> Statement:
@@ -117,7 +124,7 @@ def _other(raw: bytes, first: Token, tokens: Iterator[Token]) -> Statement:
     for (token, following), last in zip(pairwise(after), [*after[2:], end], strict=True):
         if token.word == "FORMAT" and following.kind == "word" and last.word in {";", "SETTINGS"}:
             named = following.text
-    return Statement(raw.decode(), first.word, named, words=frozenset(_words(iter(rest))))
+    return Statement(raw.decode(), first.word, named, frozenset(_words(iter(rest))))
 
 
 def _words(tokens: Iterator[Token]) -> Iterator[str]:
