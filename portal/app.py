@@ -79,6 +79,7 @@ def _extensions(app: Flask) -> None:
     db.init_app(app)
     with app.app_context():
         guard.watch(db.engine)
+        app.extensions["own_transaction"] = db.engine.begin
     sessions.init_app(app)
     login_manager.init_app(app)
     htmx.init_app(app)

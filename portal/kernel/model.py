@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, ForeignKeyConstraint, MetaData, Text, TypeDecorator, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, registry, relationship
 from sqlalchemy.types import BigInteger, Uuid
 from uuid_utils.compat import uuid7
 
@@ -44,23 +44,25 @@ class I18nText(TypeDecorator[I18n]):
 class Model(DeclarativeBase):
     """The base of every mapped class."""
 
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
+    registry = registry(
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={
+            datetime: DateTime(timezone=True),
+            int: BigInteger,
+            str: Text,
+            I18n: I18nText,
+            dict[str, Any]: JSONB,
+            UUID: Uuid,
+        },
     )
-    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own declaration
-        datetime: DateTime(timezone=True),
-        int: BigInteger,
-        str: Text,
-        I18n: I18nText,
-        dict[str, Any]: JSONB,
-        UUID: Uuid,
-    }
 
 
 class TenantOwned:

@@ -6,6 +6,8 @@ from typing import Any
 from flask import g
 from sqlalchemy import Result, text
 
+from portal.kernel.connect import own_transaction
+
 SIDE_TABLES = {"device_sessions", "login_failures", "otp_attempts", "api_key_uses", "notification_states"}
 TABLE = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.I)
 
@@ -15,14 +17,12 @@ def side_transaction(statement: str, parameters: dict[str, Any]) -> list[Any]:
 
     Returns the rows of its RETURNING clause. Raises ValueError for any other table.
     """
-    from portal.extensions import db
-
     named = TABLE.match(statement)
     if named is None or named[1] not in SIDE_TABLES:
         raise ValueError(f"only {', '.join(sorted(SIDE_TABLES))} are written on the side")
     before, g.side = g.get("side"), True
     try:
-        with db.engine.begin() as connection:
+        with own_transaction() as connection:
             connection.execute(
                 text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(g.get("tenant_id") or "")}
             )

@@ -9,6 +9,7 @@ from cachetools import TTLCache
 from flask import abort, current_app, g, request
 from sqlalchemy import text
 
+from portal.kernel.connect import own_transaction
 from portal.settings import settings
 
 OPS_LABEL = "ops"
@@ -95,9 +96,7 @@ def forget() -> None:
 
 
 def _look_up(statement: Any, values: dict[str, Any]) -> TenantView | None:
-    from portal.extensions import db
-
-    with db.engine.connect() as connection:
+    with own_transaction() as connection:
         row = connection.execute(statement, values).one_or_none()
     return TenantView(**row._mapping) if row else None
 

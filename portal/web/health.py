@@ -7,8 +7,9 @@ from typing import Any
 from flask import Flask, Response, abort, jsonify, request
 from sqlalchemy import text
 
-from portal.extensions import db, limiter
+from portal.extensions import limiter
 from portal.kernel.authz import PUBLIC, guarded
+from portal.kernel.connect import own_transaction
 from portal.kernel.redis import redis
 from portal.settings import settings
 from portal.web import observe
@@ -57,7 +58,7 @@ def _ask(question: Callable[[], Any]) -> str:
 def _postgres() -> str:
     from portal.cli.database import pending_migrations
 
-    with db.engine.connect() as connection:
+    with own_transaction() as connection:
         current = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     return "migrations are pending: run portal db upgrade" if pending_migrations(current) else "ok"
 

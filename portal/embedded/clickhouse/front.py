@@ -85,9 +85,9 @@ class Front:
         except BaseException:
             let_go()
             raise
-        return self._success(request, job.format, answer, (undo, let_go))
+        return self._success(request, job.format if job.statement.answers or answer.first else None, answer, (undo, let_go))
 
-    def _success(self, request: Request, form: str, answer: Answer, after: tuple[Undo, ...]) -> Response:
+    def _success(self, request: Request, form: str | None, answer: Answer, after: tuple[Undo, ...]) -> Response:
         encoding = chosen_encoding(
             request.headers.get("Accept-Encoding", ""), enabled=request.switch("enable_http_compression")
         )
@@ -97,13 +97,14 @@ class Front:
             body: bytes | Iterator[bytes] = _whole(answer.first, encoding)
         else:
             body = _pieces(answer.first, answer.rest, encoding, tag)
-        response = Response(body, content_type=CONTENT_TYPES.get(form.lower(), "application/octet-stream"))
+        response = Response(body, content_type=CONTENT_TYPES.get((form or "TabSeparated").lower(), "application/octet-stream"))
         if answer.rest is not None:
             response.call_on_close(lambda: _call_all(after))
             response.headers["X-ClickHouse-Exception-Tag"] = tag
         if encoding:
             response.headers["Content-Encoding"] = encoding
-        response.headers["X-ClickHouse-Format"] = form
+        if form:
+            response.headers["X-ClickHouse-Format"] = form
         response.headers["X-ClickHouse-Timezone"] = self._engine.timezone
         response.headers["X-ClickHouse-Query-Id"] = request.args.get("query_id") or str(uuid.uuid4())
         response.headers["X-ClickHouse-Summary"] = json.dumps(answer.summary)

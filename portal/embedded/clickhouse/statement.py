@@ -19,7 +19,8 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 DATA_START = re.compile(rb"[ \t\f]*\r?\n?")
-READS = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "USE", "SET", "VALUES", "CHECK"}
+ANSWERS = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "VALUES", "CHECK"}
+READS = ANSWERS | {"USE", "SET"}
 
 
 class Token(NamedTuple):
@@ -50,6 +51,11 @@ class Statement:
     @property
     def only_reads(self) -> bool:
         return self.verb in READS and "INSERT" not in self.words
+
+    @property
+    def answers(self) -> bool:
+        """Whether it has a result, even if an empty one."""
+        return self.verb in ANSWERS and "INSERT" not in self.words
 
     @property
     def takes_data(self) -> bool:
