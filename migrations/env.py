@@ -7,11 +7,11 @@ from alembic import context
 from sqlalchemy import create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parent))
-import tenant_ops  # noqa: E402, F401  registers op.create_tenant_table
+import tenant_ops  # noqa: F401  registers op.create_tenant_table
 
-from portal import nouns  # noqa: E402
-from portal.kernel.model import Model  # noqa: E402
-from portal.settings import settings  # noqa: E402
+from portal import nouns
+from portal.kernel.model import Model
+from portal.settings import settings
 
 ONE_RUN = 7_305_071  # advisory lock: two deployments do not migrate at once
 nouns.load_models()

@@ -4,8 +4,21 @@ from importlib import import_module
 from importlib.util import find_spec
 
 NOUNS = (
-    "tenants", "identity", "jobs", "files", "partners", "wallets", "loyalty", "purchases", "imports", "messages",
-    "analytics", "audit", "delivery", "home", "platform",
+    "tenants",
+    "identity",
+    "jobs",
+    "files",
+    "partners",
+    "wallets",
+    "loyalty",
+    "purchases",
+    "imports",
+    "messages",
+    "analytics",
+    "audit",
+    "delivery",
+    "home",
+    "platform",
 )
 
 

@@ -64,7 +64,13 @@ TENANTS = (CIRCLE, GLOBEX)
 def _person(n: int, name: str, tenant: Community = CIRCLE, **more) -> Someone:
     handle = name.split()[0].lower()
     return Someone(
-        uid(n), name, tenant, f"{handle}@{tenant.slug}.example", luhn(f"{50_000_000_000 + n}"), f"+7912000{n:04d}", **more
+        uid(n),
+        name,
+        tenant,
+        f"{handle}@{tenant.slug}.example",
+        luhn(f"{50_000_000_000 + n}"),
+        f"+7912000{n:04d}",
+        **more,
     )
 
 
@@ -84,7 +90,10 @@ PEOPLE = (ALICE, EVE, BOB, CAROL, IRINA, BORIS, OLGA, FRANK, SAM, ED, MALLORY, T
 OPERATOR_EMAIL = "operator@krug.example"
 
 TIERS = (  # code, threshold in minor units, per cent
-    ("bronze", 0, 3), ("silver", 1_000_000, 5), ("gold", 4_000_000, 7), ("platinum", 10_000_000, 10),
+    ("bronze", 0, 3),
+    ("silver", 1_000_000, 5),
+    ("gold", 4_000_000, 7),
+    ("platinum", 10_000_000, 10),
 )
 TIER_NAMES = {"bronze": "Бронза", "silver": "Серебро", "gold": "Золото", "platinum": "Платина"}
 
@@ -107,10 +116,18 @@ def build(app) -> None:
             owner.execute(
                 "INSERT INTO tenants (id, slug, name, kind, currency, timezone, default_locale, locales, modules, brand)"
                 " VALUES (%s,%s,%s,'sandbox',%s,'Europe/Moscow','en','{en,ru}','{loyalty,till,imports,messages}',%s)",
-                (tenant.id, tenant.slug, tenant.name, tenant.currency,
-                 Jsonb({"hue": 37, "chroma": 0.145, "lightness": 51.5, "mark": "ring"})),
+                (
+                    tenant.id,
+                    tenant.slug,
+                    tenant.name,
+                    tenant.currency,
+                    Jsonb({"hue": 37, "chroma": 0.145, "lightness": 51.5, "mark": "ring"}),
+                ),
             )
-            owner.execute('INSERT INTO tenant_domains (host, tenant_id, "primary") VALUES (%s, %s, true)', (tenant.host, tenant.id))
+            owner.execute(
+                'INSERT INTO tenant_domains (host, tenant_id, "primary") VALUES (%s, %s, true)',
+                (tenant.host, tenant.id),
+            )
     with app.app_context():
         g.seeding = True
         for tenant in TENANTS:
@@ -134,8 +151,16 @@ def _fill(tenant, db, now) -> None:
         text = " ".join([person.name.casefold(), person.email, person.phone or "", person.card])
         db.session.add(
             User(
-                id=person.id, name=person.name, email=person.email, phone=person.phone, password_hash=password,
-                search_text=text, locale=person.locale, card_number=person.card, joined_at=now, joined_via="demo",
+                id=person.id,
+                name=person.name,
+                email=person.email,
+                phone=person.phone,
+                password_hash=password,
+                search_text=text,
+                locale=person.locale,
+                card_number=person.card,
+                joined_at=now,
+                joined_via="demo",
             )
         )
     db.session.flush()
@@ -145,8 +170,17 @@ def _fill(tenant, db, now) -> None:
         for role in person.roles:
             db.session.add(TenantRole(user_id=person.id, role=role))
     for shop in tenant.shops.values():
-        db.session.add(Business(id=shop.id, slug=shop.slug, name=shop.name, category="food", currency=tenant.currency,
-                                description_i18n=I18n(), spend_confirmation="none"))
+        db.session.add(
+            Business(
+                id=shop.id,
+                slug=shop.slug,
+                name=shop.name,
+                category="food",
+                currency=tenant.currency,
+                description_i18n=I18n(),
+                spend_confirmation="none",
+            )
+        )
     db.session.flush()
     for shop in tenant.shops.values():
         db.session.add(BusinessLocation(business_id=shop.id, name="Main street", address="Main street 1"))
@@ -158,6 +192,14 @@ def _fill(tenant, db, now) -> None:
     db.session.flush()
     for rank, (code, threshold, rate) in enumerate(TIERS):
         db.session.add(
-            StatusTier(id=uid(tenant.id.int % 10 * 10 + 310 + rank), program_id=program.id, code=code, rank=rank, threshold=threshold, rate_num=rate,
-                       rate_den=100, name_i18n=I18n(en=code.title(), ru=TIER_NAMES[code]))
+            StatusTier(
+                id=uid(tenant.id.int % 10 * 10 + 310 + rank),
+                program_id=program.id,
+                code=code,
+                rank=rank,
+                threshold=threshold,
+                rate_num=rate,
+                rate_den=100,
+                name_i18n=I18n(en=code.title(), ru=TIER_NAMES[code]),
+            )
         )

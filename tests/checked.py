@@ -37,7 +37,12 @@ class Outline(HTMLParser):
                 if ticked and a.get("type") not in {"submit", "image", "file"}:
                     self._form["fields"].append((a["name"], a.get("value", "")))
         if tag == "form":
-            self._form = {"action": a.get("action", ""), "method": a.get("method", "get"), "id": a.get("id"), "fields": []}
+            self._form = {
+                "action": a.get("action", ""),
+                "method": a.get("method", "get"),
+                "id": a.get("id"),
+                "fields": [],
+            }
             self.forms.append(self._form)
         for name in ("hx-target", "hx-target:inherited"):
             if a.get(name, "").startswith("#"):
@@ -96,7 +101,11 @@ class CheckedClient(FlaskClient):
         if response.mimetype == "text/html" and response.status_code not in {301, 302, 303, 307, 308}:
             text = response.get_data(as_text=True)
             if text.strip():
-                check(text, f"{kwargs.get('method', 'GET')} {args[0] if args else kwargs.get('path')}", whole="<html" in text)
+                check(
+                    text,
+                    f"{kwargs.get('method', 'GET')} {args[0] if args else kwargs.get('path')}",
+                    whole="<html" in text,
+                )
         return response
 
     def _signed(self):
@@ -115,4 +124,6 @@ class CheckedClient(FlaskClient):
             data.setdefault(name, value)
         data.update(fields)
         headers = {"HX-Request": "true"} if htmx else {}
-        return self.post(chosen[0]["action"] or url, data=data, csrf=False, headers=headers, follow_redirects=follow_redirects)
+        return self.post(
+            chosen[0]["action"] or url, data=data, csrf=False, headers=headers, follow_redirects=follow_redirects
+        )

@@ -183,7 +183,11 @@ def acting(app):
     @contextmanager
     def acting(tenant, person=None):
         assert not has_app_context()
-        with app.app_context(), tenant_scope(tenant.id), acting_as(person.id if person else None, "member" if person else "system"):
+        with (
+            app.app_context(),
+            tenant_scope(tenant.id),
+            acting_as(person.id if person else None, "member" if person else "system"),
+        ):
             g.tenant = tenant_by_id(tenant.id)
             yield
 
@@ -246,8 +250,12 @@ def sign_in(app):
         with app.app_context(), tenant_scope(person.tenant.id):
             g.seeding = True
             token = open_session(
-                person.id, auth_epoch=0, kind=kind_of(list(person.roles), [role for _, role in person.posts]),
-                user_agent="pytest", ip="127.0.0.1", now=clock.now(),
+                person.id,
+                auth_epoch=0,
+                kind=kind_of(list(person.roles), [role for _, role in person.posts]),
+                user_agent="pytest",
+                ip="127.0.0.1",
+                now=clock.now(),
             )
             for row in db.session.new:
                 row.data = {"csrf_token": csrf}

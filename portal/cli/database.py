@@ -49,7 +49,9 @@ def create_roles(admin_url: str) -> None:
             )
         connection.execute("ALTER ROLE portal_backup BYPASSRLS")
         for role in NOLOGIN_ROLES:  # the owner gives them their functions
-            connection.execute(sql.SQL("GRANT {} TO portal_owner WITH INHERIT FALSE, SET TRUE").format(sql.Identifier(role)))
+            connection.execute(
+                sql.SQL("GRANT {} TO portal_owner WITH INHERIT FALSE, SET TRUE").format(sql.Identifier(role))
+            )
         connection.execute("SELECT pg_advisory_unlock(7305070)")
 
 

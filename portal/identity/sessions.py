@@ -76,7 +76,9 @@ class PortalSessionInterface(SecureCookieSessionInterface):
 def init_app(app: Flask) -> None:
     """Make the host, then the session, the first two things that a request learns."""
     app.session_interface = PortalSessionInterface()
-    app.config.update(SESSION_COOKIE_SECURE=settings().secure, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
+    app.config.update(
+        SESSION_COOKIE_SECURE=settings().secure, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True
+    )
     app.extensions.setdefault("any_host", set())
     app.before_request(enter_tenant)
     app.before_request(enter_session)
@@ -117,7 +119,9 @@ def enter_session() -> None:
         timezone=row.timezone,
         session_id=row.id,
         roles=row.roles,
-        staff=[StaffPost(UUID(b), slug, name, role, UUID(loc) if loc else None) for b, slug, name, role, loc in row.staff],
+        staff=[
+            StaffPost(UUID(b), slug, name, role, UUID(loc) if loc else None) for b, slug, name, role, loc in row.staff
+        ],
     )
     g.actor_id, g.actor_kind = row.user_id, "member"
     if row.now - row.last_seen_at > SEEN_EVERY:
@@ -208,5 +212,3 @@ def acting_as(actor_id: UUID | None, kind: str) -> Iterator[None]:
         yield
     finally:
         g.actor_id, g.actor_kind = before
-
-

@@ -57,13 +57,26 @@ OWNER = MANAGER | {P.STAFF_MANAGE, P.KEYS_MANAGE}
 EDITOR = frozenset({P.DASHBOARD_READ, P.BUSINESSES_READ, P.TIERS_READ})
 SUPPORT = EDITOR | {P.MEMBERS_READ, P.MEMBERS_UPDATE, P.WALLETS_READ}
 FINANCE = EDITOR | {P.MEMBERS_READ, P.WALLETS_READ, P.WALLETS_ADJUST, P.AUDIT_READ}
-ADMIN = SUPPORT | FINANCE | OWNER | {
-    P.MEMBERS_CREATE, P.BUSINESSES_CREATE, P.BUSINESSES_UPDATE, P.TIERS_UPDATE, P.DELIVERIES_READ,
-    P.DELIVERIES_MANAGE, P.SETTINGS_UPDATE,
-}
+ADMIN = (
+    SUPPORT
+    | FINANCE
+    | OWNER
+    | {
+        P.MEMBERS_CREATE,
+        P.BUSINESSES_CREATE,
+        P.BUSINESSES_UPDATE,
+        P.TIERS_UPDATE,
+        P.DELIVERIES_READ,
+        P.DELIVERIES_MANAGE,
+        P.SETTINGS_UPDATE,
+    }
+)
 BUSINESS_ROLES: dict[str, frozenset[Permission]] = {"cashier": CASHIER, "manager": MANAGER, "owner": OWNER}
 TENANT_ROLES: dict[str, frozenset[Permission]] = {
-    "editor": EDITOR, "support": SUPPORT, "finance": FINANCE, "admin": frozenset(ADMIN),
+    "editor": EDITOR,
+    "support": SUPPORT,
+    "finance": FINANCE,
+    "admin": frozenset(ADMIN),
 }
 OPERATOR: frozenset[Permission] = frozenset({P.OPERATORS_READ})
 

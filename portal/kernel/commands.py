@@ -123,5 +123,3 @@ def _keep_promises(own: Journal, promised: tuple[type[Event], ...]) -> None:
         return
     if missing := set(promised) - {type(event) for event, _ in own.events}:
         raise EventMissing(f"{own.action}: {sorted(m.__name__ for m in missing)}")
-
-

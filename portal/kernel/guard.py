@@ -14,7 +14,9 @@ from portal.kernel.outbox import OutboxDelivery, OutboxMessage
 
 BOOKKEEPING = (AuditEntry, OutboxMessage, OutboxDelivery)
 WRITES = re.compile(r"\s*(?:/\*.*?\*/\s*)*(?:WITH\b.*?\b)?(INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE)\b", re.I | re.S)
-POSTS = re.compile(r"\bledger\.(post|post_many|post_batch|take_back|give_back|expire|activate|fold|account)\w*\s*\(", re.I)
+POSTS = re.compile(
+    r"\bledger\.(post|post_many|post_batch|take_back|give_back|expire|activate|fold|account)\w*\s*\(", re.I
+)
 
 
 def may_write() -> bool:
@@ -41,7 +43,7 @@ def _only_commands_write_in_bulk(state: ORMExecuteState) -> None:
     if not may_write():
         raise WriteOutsideCommand(str(state.statement))
     if journal := g.get("journal"):
-        journal.changes.append({"table": model.__tablename__, "bulk": type(state.statement).__name__.lower()})
+        journal.changes.append({"table": getattr(model, "__tablename__", ""), "bulk": type(state.statement).__name__.lower()})
 
 
 @event.listens_for(Session, "after_flush")

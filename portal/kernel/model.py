@@ -94,7 +94,7 @@ def link(target: str, column: str, *, lazy: str = "select") -> Any:
             target,
             primaryjoin=f"and_(foreign({own}.{column}) == {target}.id, {own}.tenant_id == {target}.tenant_id)",
             viewonly=True,
-            lazy=lazy,
+            lazy=lazy,  # type: ignore[arg-type]
             uselist=False,
         )
 

@@ -17,7 +17,14 @@ BIGGEST = 2**53 - 1  # fits bigint with room for sums, and every JSON reader's e
 POINTS = {"PTS": 0, "XP": 0, "G2A": 0}
 CRYPTO = {"TON": 9}
 MINUS = "\u2212"
-SIGNS = {"RUB": "₽", "KZT": "₸", "UAH": "₴", "GEL": "₾", "BYN": "Br", "UZS": "soʻm"}  # where the locale has only the code
+SIGNS = {
+    "RUB": "₽",
+    "KZT": "₸",
+    "UAH": "₴",
+    "GEL": "₾",
+    "BYN": "Br",
+    "UZS": "soʻm",
+}  # where the locale has only the code
 SPACES = " \u00a0\u202f"
 ISO: dict[str, int] = {c.code: c.exponent for c in iso4217.Currency if c.exponent is not None}
 
@@ -139,7 +146,9 @@ def _minor(text: str, code: str, locale: str) -> int:
         raise PrecisionError(
             gettext(
                 "%(code)s has %(count)s decimals at most: type it like %(example)s.",
-                code=code, count=decimals, example=_example(code, locale),
+                code=code,
+                count=decimals,
+                example=_example(code, locale),
             )
         )
     minor = int(Decimal(text).scaleb(decimals).to_integral_exact())

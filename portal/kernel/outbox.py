@@ -54,7 +54,10 @@ class OutboxDelivery(TenantOwned, Model):
         Index("ix_outbox_deliveries_due", "subscriber", "available_at", postgresql_where=text("open")),
         Index(
             "ix_outbox_deliveries_order",
-            "subscriber", "aggregate_type", "aggregate_id", "seq",
+            "subscriber",
+            "aggregate_type",
+            "aggregate_id",
+            "seq",
             postgresql_where=text("open"),
         ),
         Index("ix_outbox_deliveries_dead", "tenant_id", "seq", postgresql_where=text("status = 'dead'")),

@@ -27,6 +27,6 @@ def side_transaction(statement: str, parameters: dict[str, Any]) -> list[Any]:
                 text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(g.get("tenant_id") or "")}
             )
             result: Result[Any] = connection.execute(text(statement), parameters)
-            return list(result) if result.returns_rows else []
+            return list(result) if getattr(result, "returns_rows", False) else []
     finally:
         g.side = before

@@ -103,7 +103,7 @@ class TierProgress(TenantOwned, Model):
         tenant_fk("tier_programs", "program_id"),
     )
 
-    id = None  # type: ignore[assignment]  the key is the window
+    id = None  # type: ignore[assignment]  # the key is the window
     member_id: Mapped[UUID] = mapped_column(primary_key=True)
     program_id: Mapped[UUID] = mapped_column(primary_key=True)
     window_start: Mapped[datetime] = mapped_column(primary_key=True)

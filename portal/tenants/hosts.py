@@ -80,7 +80,9 @@ def tenant_by_id(tenant_id: UUID) -> TenantView:
     """The tenant as jobs and commands see it."""
     key = str(tenant_id)
     if _known.get(key) is None:
-        by_id = text(str(_FIND).replace("d.host = :host AND d.status = 'active'", "t.id = :id ORDER BY d.primary DESC LIMIT 1"))
+        by_id = text(
+            str(_FIND).replace("d.host = :host AND d.status = 'active'", "t.id = :id ORDER BY d.primary DESC LIMIT 1")
+        )
         found = _look_up(by_id, {"id": tenant_id})
         if found is None:
             raise LookupError(f"no tenant {tenant_id} with an address")

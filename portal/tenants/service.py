@@ -38,12 +38,24 @@ def create_tenant(
         made = connection.execute(
             "INSERT INTO tenants (id, slug, name, kind, currency, timezone, default_locale, locales, modules, brand)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (slug) DO NOTHING RETURNING id",
-            (tenant_id, slug, name, kind, currency, timezone, locales[0], list(locales), list(MODULES), Jsonb(brand or BRAND)),
+            (
+                tenant_id,
+                slug,
+                name,
+                kind,
+                currency,
+                timezone,
+                locales[0],
+                list(locales),
+                list(MODULES),
+                Jsonb(brand or BRAND),
+            ),
         ).fetchone()
         if made is None:
             raise SlugTaken(slug)
         connection.execute(
-            "INSERT INTO currencies VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", (kinds.code, kinds.exponent, kinds.kind)
+            "INSERT INTO currencies VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (kinds.code, kinds.exponent, kinds.kind),
         )
         for n, host in enumerate((f"{slug}.{config.PUBLIC_HOST or config.BASE_DOMAIN}", *domains)):
             connection.execute(

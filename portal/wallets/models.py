@@ -25,7 +25,9 @@ class WalletAccount(TenantOwned, Model):
 
     __tablename__ = "wallet_accounts"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "owner_kind", "owner_id", "owner_key", "currency", "type", postgresql_nulls_not_distinct=True),
+        UniqueConstraint(
+            "tenant_id", "owner_kind", "owner_id", "owner_key", "currency", "type", postgresql_nulls_not_distinct=True
+        ),
         CheckConstraint("owner_kind IN ('member','business','system')", name="owner_kind"),
         CheckConstraint("lazy OR posted - held >= floor", name="floor"),
         CheckConstraint("held >= 0 AND debt >= 0", name="not_negative"),
@@ -113,8 +115,21 @@ class Lot(TenantOwned, Model):
     __tablename__ = "lots"
     __table_args__ = (
         tenant_fk("ledger_transactions", "source_transaction_id"),
-        Index("ix_lots_spendable", "tenant_id", "account_id", "priority", "expires_at", "seq", postgresql_where=text("remaining > 0")),
-        Index("ix_lots_expiring", "tenant_id", "expires_at", postgresql_where=text("remaining > 0 AND expires_at IS NOT NULL")),
+        Index(
+            "ix_lots_spendable",
+            "tenant_id",
+            "account_id",
+            "priority",
+            "expires_at",
+            "seq",
+            postgresql_where=text("remaining > 0"),
+        ),
+        Index(
+            "ix_lots_expiring",
+            "tenant_id",
+            "expires_at",
+            postgresql_where=text("remaining > 0 AND expires_at IS NOT NULL"),
+        ),
         Index("ix_lots_activating", "tenant_id", "activates_at", postgresql_where=text("state = 'pending'")),
         Index(None, "tenant_id", "source_transaction_id"),
         CheckConstraint("remaining >= 0 AND held >= 0 AND held <= remaining", name="remaining"),

@@ -6,7 +6,8 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from portal.extensions import db
@@ -41,13 +42,17 @@ def on_http(error: HTTPException) -> Response:
 
 def on_csrf(_: CSRFError) -> Response:
     """The page was open too long or was not ours."""
-    return answer(400, "csrf", gettext("This page had gone stale. Load it again and repeat; what you typed is still in the form."))
+    return answer(
+        400, "csrf", gettext("This page had gone stale. Load it again and repeat; what you typed is still in the form.")
+    )
 
 
 def on_portal_error(error: PortalError) -> Response:
     """A named refusal that no view caught."""
     headers = {"Retry-After": str(error.extra["retry_after"])} if "retry_after" in error.extra else {}
-    return answer(error.status, error.code, error.message, headers, **{k: v for k, v in error.extra.items() if k != "retry_after"})
+    return answer(
+        error.status, error.code, error.message, headers, **{k: v for k, v in error.extra.items() if k != "retry_after"}
+    )
 
 
 def on_database(error: Exception) -> Response:
@@ -56,9 +61,16 @@ def on_database(error: Exception) -> Response:
     sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
     if sqlstate in LOCKED:
         return on_portal_error(Busy())
-    if isinstance(error, PoolTimeout) or (isinstance(error, OperationalError) and (sqlstate or "08")[:2] in {"08", "57", "53"}):
+    if isinstance(error, PoolTimeout) or (
+        isinstance(error, OperationalError) and (sqlstate or "08")[:2] in {"08", "57", "53"}
+    ):
         log.warning("the database does not answer: %s", error)
-        return answer(STORE_DOWN, "unavailable", gettext("The service is busy or restarting. Nothing was lost; try again in a minute."), {"Retry-After": "5"})
+        return answer(
+            STORE_DOWN,
+            "unavailable",
+            gettext("The service is busy or restarting. Nothing was lost; try again in a minute."),
+            {"Retry-After": "5"},
+        )
     return on_crash(error)
 
 
@@ -79,11 +91,15 @@ def answer(status: int, code: str, message: str, headers: dict[str, str] | None 
     elif g.get("unknown_host"):
         response = make_response(render_template("errors/unknown_host.html"), status)
     elif wants_fragment():
-        response = make_response(render_template("errors/_toast.html", status=status, message=message or _what(status)), status)
+        response = make_response(
+            render_template("errors/_toast.html", status=status, message=message or _what(status)), status
+        )
         response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "innerHTML"
     else:
         response = make_response(
-            render_template("errors/error.html", status=status, message=message or _what(status), request_id=g.get("request_id")),
+            render_template(
+                "errors/error.html", status=status, message=message or _what(status), request_id=g.get("request_id")
+            ),
             status,
         )
     response.headers.update(headers or {})

@@ -27,7 +27,15 @@ def rail(*, ops: bool) -> list[dict[str, Any]]:
     if not current_user.is_authenticated:
         return []
     room = getattr(current_app.view_functions.get(request.endpoint or ""), "room", "")
-    groups = _ops() if ops else _desk(g.business) if room == "desk" and g.get("business") else _admin() if room == "admin" else []
+    groups = (
+        _ops()
+        if ops
+        else _desk(g.business)
+        if room == "desk" and g.get("business")
+        else _admin()
+        if room == "admin"
+        else []
+    )
     return [{"name": name, "links": links} for name, links in groups if links]
 
 
@@ -52,49 +60,66 @@ def _links(*wanted: tuple[str, str, str, P | None], business: Any = None) -> lis
         if permission is not None and not current_user.may(permission, business):
             continue
         url = url_for(endpoint, business=business.slug) if business is not None else url_for(endpoint)
-        inside = request.path == url or (request.path.startswith(url + "/") and url.count("/") > 1 and endpoint != "analytics_desk.dashboard")
+        inside = request.path == url or (
+            request.path.startswith(url + "/") and url.count("/") > 1 and endpoint != "analytics_desk.dashboard"
+        )
         made.append(Link(endpoint, url, icon, label, "", inside))
     return made
 
 
 def _desk(business: Any) -> list[tuple[str, list[Link]]]:
     return [
-        ("", _links(
-            ("analytics_desk.dashboard", "layout-dashboard", gettext("Dashboard"), P.DESK_READ),
-            ("purchases_desk.purchases", "coin", gettext("Purchases"), P.PURCHASES_READ),
-            business=business,
-        )),
-        (gettext("Run the place"), _links(
-            ("imports_desk.imports", "upload", gettext("Imports"), P.IMPORTS_CREATE),
-            ("partners_desk.staff", "users", gettext("Staff"), P.STAFF_MANAGE),
-            ("partners_desk.keys", "key", gettext("API keys"), P.KEYS_MANAGE),
-            ("purchases_till.find", "scan", gettext("Till"), P.PURCHASES_CREATE),
-            business=business,
-        )),
+        (
+            "",
+            _links(
+                ("analytics_desk.dashboard", "layout-dashboard", gettext("Dashboard"), P.DESK_READ),
+                ("purchases_desk.purchases", "coin", gettext("Purchases"), P.PURCHASES_READ),
+                business=business,
+            ),
+        ),
+        (
+            gettext("Run the place"),
+            _links(
+                ("imports_desk.imports", "upload", gettext("Imports"), P.IMPORTS_CREATE),
+                ("partners_desk.staff", "users", gettext("Staff"), P.STAFF_MANAGE),
+                ("partners_desk.keys", "key", gettext("API keys"), P.KEYS_MANAGE),
+                ("purchases_till.find", "scan", gettext("Till"), P.PURCHASES_CREATE),
+                business=business,
+            ),
+        ),
     ]
 
 
 def _admin() -> list[tuple[str, list[Link]]]:
     return [
         ("", _links(("analytics_admin.dashboard", "layout-dashboard", gettext("Dashboard"), P.DASHBOARD_READ))),
-        (gettext("People"), _links(
-            ("identity_admin.members", "users", gettext("Members"), P.MEMBERS_READ),
-            ("partners_admin.businesses", "building-store", gettext("Businesses"), P.BUSINESSES_READ),
-        )),
+        (
+            gettext("People"),
+            _links(
+                ("identity_admin.members", "users", gettext("Members"), P.MEMBERS_READ),
+                ("partners_admin.businesses", "building-store", gettext("Businesses"), P.BUSINESSES_READ),
+            ),
+        ),
         (gettext("Programme"), _links(("loyalty_admin.tiers", "stack-2", gettext("Status tiers"), P.TIERS_READ))),
-        (gettext("Records"), _links(
-            ("audit_admin.entries", "history", gettext("Audit log"), P.AUDIT_READ),
-            ("delivery_admin.monitor", "activity", gettext("Delivery"), P.DELIVERIES_READ),
-            ("tenants_admin.settings", "settings", gettext("Settings"), P.SETTINGS_UPDATE),
-        )),
+        (
+            gettext("Records"),
+            _links(
+                ("audit_admin.entries", "history", gettext("Audit log"), P.AUDIT_READ),
+                ("delivery_admin.monitor", "activity", gettext("Delivery"), P.DELIVERIES_READ),
+                ("tenants_admin.settings", "settings", gettext("Settings"), P.SETTINGS_UPDATE),
+            ),
+        ),
     ]
 
 
 def _ops() -> list[tuple[str, list[Link]]]:
     return [
-        ("", _links(
-            ("platform.tenants", "building-store", gettext("Tenants"), P.OPERATORS_READ),
-            ("platform.health", "activity", gettext("Health"), P.OPERATORS_READ),
-            ("platform.audit", "history", gettext("Audit log"), P.OPERATORS_READ),
-        )),
+        (
+            "",
+            _links(
+                ("platform.tenants", "building-store", gettext("Tenants"), P.OPERATORS_READ),
+                ("platform.health", "activity", gettext("Health"), P.OPERATORS_READ),
+                ("platform.audit", "history", gettext("Audit log"), P.OPERATORS_READ),
+            ),
+        ),
     ]

@@ -31,12 +31,20 @@ def configure_logs() -> None:
     """One line an event, JSON or text, with the request's and the tenant's id also on foreign lines."""
     config = settings()
     shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), _who]
-    renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if config.LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    renderer = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if config.LOG_FORMAT == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
@@ -73,7 +81,6 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     view: Any = None
     if request.endpoint:
-
         view = current_app.view_functions.get(request.endpoint)
     room = getattr(view, "room", "other")
     REQUESTS.labels(room, request.method, response.status_code).inc()
@@ -89,5 +96,3 @@ def metrics() -> bytes:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
     return generate_latest()
-
-

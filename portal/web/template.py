@@ -125,7 +125,7 @@ def i18n(value: dict[str, str] | None) -> str:
 def qr_svg(text: str) -> Markup:
     """A QR code as inline SVG without styles, black on white whatever the theme."""
     return Markup(  # noqa: S704  segno's own markup; the text is inside the modules
-        segno.make(text, error="m", micro=False).svg_inline(omitsize=True, border=2, svgclass="qr", lineclass=None, light="#fff")
+        segno.make(text, error="m", micro=False).svg_inline(
+            omitsize=True, border=2, svgclass="qr", lineclass=None, light="#fff"
+        )
     )
-
-

@@ -142,7 +142,9 @@ def test_row_level_security_stops_what_the_orm_did_not(acting):
     @command("smuggle.sql")
     def smuggle():
         db.session.execute(
-            text("INSERT INTO businesses (tenant_id, id, slug, name, category, currency) VALUES (:t, :i, 'x', 'x', '', 'USD')"),
+            text(
+                "INSERT INTO businesses (tenant_id, id, slug, name, category, currency) VALUES (:t, :i, 'x', 'x', '', 'USD')"
+            ),
             {"t": GLOBEX.id, "i": uid(998)},
         )
 

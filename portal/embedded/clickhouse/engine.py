@@ -70,6 +70,7 @@ class Answer:
 
     first: bytes
     rest: Iterator[bytes] | None = None
+    cancel: Callable[[], None] = lambda: None  # ends the work on the rest; nothing to do once all has been read
     summary: dict[str, str] = field(default_factory=dict)
 
 
@@ -168,7 +169,7 @@ def _stream(connection: chdb.Connection, job: Job) -> Answer:
         rows += piece.rows_read()
         read = max(read, piece.storage_rows_read())
         if size > FIRST_ANSWER:
-            return Answer(b"".join(first), (piece.bytes() for piece in stream))
+            return Answer(b"".join(first), (piece.bytes() for piece in stream), stream.cancel)
     return Answer(b"".join(first), summary={"read_rows": str(read), "result_rows": str(rows)})
 
 

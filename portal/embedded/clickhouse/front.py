@@ -5,6 +5,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 
 from waitress.channel import ClientDisconnected
 from werkzeug import Response
@@ -85,7 +86,9 @@ class Front:
         except BaseException:
             let_go()
             raise
-        return self._success(request, job.format if job.statement.answers or answer.first else None, answer, (undo, let_go))
+        return self._success(
+            request, job.format if job.statement.answers or answer.first else None, answer, (undo, let_go)
+        )
 
     def _success(self, request: Request, form: str | None, answer: Answer, after: tuple[Undo, ...]) -> Response:
         encoding = chosen_encoding(
@@ -97,7 +100,9 @@ class Front:
             body: bytes | Iterator[bytes] = _whole(answer.first, encoding)
         else:
             body = _pieces(answer.first, answer.rest, encoding, tag)
-        response = Response(body, content_type=CONTENT_TYPES.get((form or "TabSeparated").lower(), "application/octet-stream"))
+        response = Response(
+            body, content_type=CONTENT_TYPES.get((form or "TabSeparated").lower(), "application/octet-stream")
+        )
         if answer.rest is not None:
             response.call_on_close(lambda: _call_all(after))
             response.headers["X-ClickHouse-Exception-Tag"] = tag
@@ -151,5 +156,7 @@ def _pieces(first: bytes, rest: Iterator[bytes], encoding: str, tag: str) -> Ite
 
 
 def _call_all(functions: Iterable[Undo]) -> None:
-    for function in functions:
-        function()
+    """All of them, the later ones also when an earlier one fails."""
+    with ExitStack() as stack:
+        for function in reversed(list(functions)):
+            stack.callback(function)

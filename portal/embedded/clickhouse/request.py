@@ -7,7 +7,7 @@ from werkzeug import Request as WerkzeugRequest
 
 from .codec import decoded
 from .engine import External, Job
-from .errors import UNKNOWN_ELEMENT, UNKNOWN_ROLE, NOT_IMPLEMENTED, ClickHouseError
+from .errors import NOT_IMPLEMENTED, UNKNOWN_ELEMENT, UNKNOWN_ROLE, ClickHouseError
 from .statement import Statement, begins_with_insert, parse
 
 HEAD = 1 << 16  # the statement of an insert ends within this many bytes
@@ -35,7 +35,9 @@ class Request(WerkzeugRequest):
 def job_of(request: Request) -> Job:
     """The work that a request asks for. Raises `ClickHouseError`."""
     if request.switch("compress") or request.switch("decompress"):
-        raise ClickHouseError.of_ours(NOT_IMPLEMENTED, "ClickHouse's own block compression over HTTP; use Content-Encoding")
+        raise ClickHouseError.of_ours(
+            NOT_IMPLEMENTED, "ClickHouse's own block compression over HTTP; use Content-Encoding"
+        )
     if role := request.args.get("role"):
         raise ClickHouseError.of_ours(UNKNOWN_ROLE, f"Role {role!r} is not found: this engine has no roles")
     is_form = request.mimetype == "multipart/form-data"

@@ -111,7 +111,11 @@ def _insert(raw: bytes, first: Token, tokens: Iterator[Token]) -> Statement:
             data, form, after = raw[token.end :], "Values", f"{settings} FORMAT Values"
         elif token.word == "FORMAT" and (name := next(tokens, None)):
             found = DATA_START.match(raw, name.end)
-            data, form, after = raw[found.end() if found else name.end :], name.text, raw[cut or token.start : name.end].decode()
+            data, form, after = (
+                raw[found.end() if found else name.end :],
+                name.text,
+                raw[cut or token.start : name.end].decode(),
+            )
         else:
             continue
         return Statement("", "INSERT", form, frozenset(words), data, raw[: cut or token.start].decode(), after)
