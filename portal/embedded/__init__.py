@@ -1,7 +1,7 @@
 """The engines of `portal up` and of the tests: PostgreSQL, Valkey and ClickHouse as real servers, from wheels.
 
-`start(Path("var"))` starts those whose address is not given, remembers their ports in `var/engines.json` and returns when
-all answer. They go down with the process that started them, however it ends.
+`start(Path("var"))` starts those whose address is not given, remembers their ports in `var/engines.json` and returns
+when all answer. They go down with the process that started them, however it ends.
 """
 
 import contextlib
@@ -167,7 +167,7 @@ def _ports(var: Path, own: list[str], wanted: Mapping[str, int]) -> dict[str, in
 
 
 def _stop(launched: Mapping[str, Launched], locks: list[int]) -> None:
-    engines = list(reversed(launched.values()))
+    engines = list(launched.values())[::-1]
     for engine in engines:
         engine.process.ask_to_stop()
     for engine in engines:

@@ -1,9 +1,9 @@
 """Runs one command that must not outlive its owner: `python -I -S guard.py OPTIONS -- COMMAND…`.
 
-The owner holds the other end of this program's standard input. When that end closes, because the owner stopped, crashed
-or was killed with -9, the command is asked to stop and then killed, together with everything it has started: also what
-moved into a session of its own, since on Linux this program adopts orphans. Started by its path, with the standard library
-only, so that it takes milliseconds.
+The owner holds the other end of this program's standard input. When that end closes, because the owner stopped,
+crashed or was killed with -9, the command is asked to stop and then killed, together with everything it has started:
+also what moved into a session of its own, since on Linux this program adopts orphans. Started by its path, with the
+standard library only, so that it takes milliseconds.
 """
 
 import argparse

@@ -22,9 +22,7 @@ class Mail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        message = message_from_bytes(self.source, policy=policy.default)
-        assert isinstance(message, EmailMessage)
-        return message
+        return message_from_bytes(self.source, policy=policy.default)
 
     def header(self, name: str) -> str:
         return str(self.message[name] or "")
@@ -65,7 +63,7 @@ class Mail:
         try:
             return str(part.get_content())
         except LookupError:  # a character set nobody knows
-            return bytes(part.get_payload(decode=True)).decode(errors="replace")  # type: ignore[arg-type]  # bytes when decoded
+            return bytes(part.get_payload(decode=True)).decode(errors="replace")
 
 
 class Mailbox:

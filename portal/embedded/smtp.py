@@ -35,7 +35,7 @@ class MaildirSink:
         for folder in ("tmp", "new", "cur"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.original_content or b""
         for recipient in envelope.rcpt_tos:
             self.keep(recipient, content)
@@ -76,7 +76,9 @@ def main() -> None:
     controller.start()
     try:
         if options.pages:
-            waitress.serve(MailboxPages(options.directory), host=LOOPBACK, port=options.pages, threads=4, ident="mailbox")
+            waitress.serve(
+                MailboxPages(options.directory), host=LOOPBACK, port=options.pages, threads=4, ident="mailbox"
+            )
         else:
             threading.Event().wait()
     finally:

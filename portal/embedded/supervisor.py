@@ -1,7 +1,7 @@
 """Runs the processes of one installation side by side: all live, or none.
 
-The crash of one stops all, Ctrl-C stops them in reverse order of start, and `guard.py` beside each sees to it that none is
-left, even when the supervisor itself is killed with -9.
+The crash of one stops all, Ctrl-C stops them in reverse order of start, and `guard.py` beside each sees to it that
+none is left, even when the supervisor itself is killed with -9.
 """
 
 import os
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 
 from . import RunningEngines
 from .ports import accepts, require_free
 from .process import Guarded
 
 POLL_S = 0.1
+Handler = Callable[[int, FrameType | None], Any] | int | None
 COLORS = ("36", "33", "32", "35", "34", "96", "93", "92")
 
 
@@ -41,7 +42,9 @@ class Program:
 class Supervisor:
     """Programs are added, then `run()` starts them and returns the exit code of the whole."""
 
-    def __init__(self, *, engines: RunningEngines | None = None, out: IO[str] | None = None, hint: str = "make demo") -> None:
+    def __init__(
+        self, *, engines: RunningEngines | None = None, out: IO[str] | None = None, hint: str = "make demo"
+    ) -> None:
         self._engines = engines
         self._out = out or sys.stdout
         self._hint = hint
@@ -69,6 +72,10 @@ class Supervisor:
         if port:
             require_free(port, variable=port_variable, command=self._hint)
         self._programs.append(Program(name, tuple(command), env, cwd, port, port_variable, stop_signal, patience))
+
+    def use(self, engines: RunningEngines) -> None:
+        """The engines that live and stop with the programs."""
+        self._engines = engines
 
     def run(self, announce: Callable[[], None] | None = None) -> int:
         """Start all, wait, stop all (the engines too). 0 after `stop()` or a signal, 1 after a crash.
@@ -100,16 +107,14 @@ class Supervisor:
             self._out.write(f"{label} {text}\n")
             self._out.flush()
 
-    def _listen_to_signals(self) -> dict[signal.Signals, signal.Handlers]:
+    def _listen_to_signals(self) -> dict[signal.Signals, Handler]:
         if threading.current_thread() is not threading.main_thread():
             return {}
 
         def handle(_number: int, _frame: FrameType | None) -> None:
             self._asked_to_stop.set()
 
-        return {  # type: ignore[return-value]  # a former handler may be anything that signal.signal takes
-            number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
+        return {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def _start(self) -> bool:
         """True when one cannot be started."""

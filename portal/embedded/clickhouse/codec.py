@@ -32,8 +32,8 @@ DECODERS: dict[str, Callable[[], _Decoder]] = {
 def decoded(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
     """The plain bytes, piece by piece.
 
-    A body may consist of many frames: clickhouse-connect makes one of each block, and whoever stops after the first loses
-    rows in silence. For the same reason a body that ends inside a frame is an error.
+    A body may consist of many frames: clickhouse-connect makes one of each block, and whoever stops after the first
+    loses rows in silence. For the same reason a body that ends inside a frame is an error.
     """
     pieces = iter(lambda: stream.read(CHUNK), b"")
     if encoding in {"", "identity"}:
@@ -65,30 +65,32 @@ def _frames(pieces: Iterable[bytes], new: Callable[[], _Decoder]) -> Iterator[by
 class Encoder:
     """One frame over the whole answer, flushed with every piece so that a reader sees it at once."""
 
+    _compress: Callable[[bytes], bytes]
+    _flush: Callable[[], bytes]
+    _finish: Callable[[], bytes]
+
     def __init__(self, encoding: str) -> None:
-        self._lz4 = lz4.frame.LZ4FrameCompressor() if encoding == "lz4" else None
-        self._zstd = zstandard.ZstdCompressor(level=1).compressobj() if encoding == "zstd" else None
-        wbits = GZIP if encoding == "gzip" else DEFLATE
-        self._zlib = None if self._lz4 or self._zstd else zlib.compressobj(level=3, wbits=wbits)
-        self._head = self._lz4.begin() if self._lz4 else b""
+        self._head = b""
+        if encoding == "lz4":
+            frame = lz4.frame.LZ4FrameCompressor(auto_flush=True)
+            self._head = frame.begin()
+            self._compress, self._finish, self._flush = frame.compress, frame.flush, bytes
+        elif encoding == "zstd":
+            zstd = zstandard.ZstdCompressor(level=1).compressobj()
+            self._compress, self._finish = zstd.compress, zstd.flush
+            self._flush = lambda: zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        else:
+            deflate = zlib.compressobj(level=3, wbits=GZIP if encoding == "gzip" else DEFLATE)
+            self._compress, self._finish = deflate.compress, deflate.flush
+            self._flush = lambda: deflate.flush(zlib.Z_SYNC_FLUSH)
 
     def encode(self, piece: bytes) -> bytes:
         head, self._head = self._head, b""
-        if self._lz4:
-            return bytes(head + self._lz4.compress(piece))
-        if self._zstd:
-            return self._zstd.compress(piece) + self._zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
-        assert self._zlib
-        return self._zlib.compress(piece) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+        return head + self._compress(piece) + self._flush()
 
     def finish(self) -> bytes:
         head, self._head = self._head, b""
-        if self._lz4:
-            return bytes(head + self._lz4.flush())
-        if self._zstd:
-            return self._zstd.flush()
-        assert self._zlib
-        return self._zlib.flush()
+        return head + self._finish()
 
 
 def chosen_encoding(accepted: str, *, enabled: bool) -> str:

@@ -104,7 +104,7 @@ class Engine:
 
 
 def _prepare(connection: chdb.Connection, job: Job, *, in_session: bool) -> Callable[[], None]:
-    """Bring the request's database, settings and tables into the connection; returns how to take them out of a session."""
+    """Bring the request's database, settings and tables into the connection; returns how to take them out again."""
     settings = dict(job.settings)
     if job.readonly and not in_session:
         settings |= {"readonly": "2"}

@@ -139,7 +139,7 @@ def _whole(body: bytes, encoding: str) -> bytes:
 
 
 def _pieces(first: bytes, rest: Iterator[bytes], encoding: str, tag: str) -> Iterator[bytes]:
-    """The answer as it comes. An error in the middle ends the body with its text, and the connection without its end."""
+    """The answer as it comes. An error in the middle ends the body with its text, without the last chunk."""
     encoder = Encoder(encoding) if encoding else None
     encode = encoder.encode if encoder else bytes
     yield encode(first)

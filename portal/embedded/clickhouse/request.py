@@ -14,7 +14,8 @@ HEAD = 1 << 16  # the statement of an insert ends within this many bytes
 
 # Arguments of the interface; any other is the name of a setting.
 PROTOCOL = {
-    "query", "database", "query_id", "session_id", "session_timeout", "session_check", "close_session", "user", "password",
+    "query", "database", "query_id", "session_id", "session_timeout", "session_check", "close_session",
+    "user", "password",
     "client_protocol_version", "compress", "decompress", "default_format", "role", "quota_key", "buffer_size",
     "wait_end_of_query", "stacktrace", "cancel_http_readonly_queries_on_client_close",
     "send_progress_in_http_headers", "http_headers_progress_interval_ms", "enable_http_compression",
@@ -22,8 +23,8 @@ PROTOCOL = {
 
 
 class Request(WerkzeugRequest):
-    max_form_memory_size = None  # a large query may travel as a form field
-    max_form_parts = None
+    max_form_memory_size = 1 << 30  # a large query may travel as a form field
+    max_form_parts = 1 << 20
 
     def argument(self, name: str, header: str | None = None) -> str | None:
         return self.args.get(name) or (self.headers.get(f"X-ClickHouse-{header}") if header else None)

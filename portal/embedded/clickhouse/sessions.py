@@ -30,7 +30,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def acquire(self, session_id: str, *, timeout: str | None, must_exist: bool) -> Session:
-        """The session, locked for this request. Raises SESSION_IS_LOCKED, SESSION_NOT_FOUND, INVALID_SESSION_TIMEOUT."""
+        """The session, locked for this request. SESSION_IS_LOCKED, SESSION_NOT_FOUND, INVALID_SESSION_TIMEOUT."""
         seconds = _seconds(timeout)
         with self._lock:
             self._close_expired()

@@ -63,7 +63,7 @@ class Statement:
 
 
 def parse(raw: bytes) -> Statement:
-    """Split a statement from its data. Raises `SYNTAX_ERROR` for more than one statement, as ClickHouse does over HTTP."""
+    """Split a statement from its data. Raises `SYNTAX_ERROR` for more than one, as ClickHouse does over HTTP."""
     # One byte, one character: the positions found are those in the bytes.
     tokens = _top_level(_tokens(raw.decode("latin-1")))
     first = next(tokens, None)
