@@ -216,6 +216,21 @@ def upgrade():
         sa.UniqueConstraint("email", name=op.f("uq_operators_email")),
     )
     op.create_tenant_table(
+        "otp_attempts",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_otp_attempts")),
+    )
+    op.create_index(
+        op.f("ix_otp_attempts_tenant_id_purpose_subject_id"),
+        "otp_attempts",
+        ["tenant_id", "purpose", "subject_id"],
+        unique=False,
+    )
+    op.create_tenant_table(
         "outbox_messages",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -735,6 +750,38 @@ def upgrade():
         unique=False,
     )
     op.create_tenant_table(
+        "spend_codes",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("business_id", sa.Uuid(), nullable=False),
+        sa.Column("member_id", sa.Uuid(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "business_id"],
+            ["businesses.tenant_id", "businesses.id"],
+            name=op.f("fk_spend_codes_tenant_id_business_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "member_id"],
+            ["users.tenant_id", "users.id"],
+            name=op.f("fk_spend_codes_tenant_id_member_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_spend_codes")),
+    )
+    op.create_index(
+        op.f("ix_spend_codes_tenant_id_member_id_created_at"),
+        "spend_codes",
+        ["tenant_id", "member_id", "created_at"],
+        unique=False,
+    )
+    op.create_tenant_table(
         "status_tiers",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1159,6 +1206,8 @@ def upgrade():
         sa.Column("external_id", sa.Text(), nullable=False),
         sa.Column("request_hash", sa.Text(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("eligible", sa.BigInteger(), nullable=False),
+        sa.Column("lines", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
         sa.Column("bonus_taken_back", sa.BigInteger(), nullable=False),
         sa.Column("bonus_given_back", sa.BigInteger(), nullable=False),
         sa.Column("unrecovered", sa.BigInteger(), server_default="0", nullable=False),
@@ -1259,6 +1308,8 @@ def downgrade():
     op.drop_index(op.f("ix_stored_files_tenant_id_owner_id"), table_name="stored_files")
     op.drop_table("stored_files")
     op.drop_table("status_tiers")
+    op.drop_index(op.f("ix_spend_codes_tenant_id_member_id_created_at"), table_name="spend_codes")
+    op.drop_table("spend_codes")
     op.drop_index(op.f("ix_outbox_deliveries_tenant_id_message_id"), table_name="outbox_deliveries")
     op.drop_index("ix_outbox_deliveries_order", table_name="outbox_deliveries", postgresql_where=sa.text("open"))
     op.drop_index("ix_outbox_deliveries_due", table_name="outbox_deliveries", postgresql_where=sa.text("open"))
@@ -1305,6 +1356,8 @@ def downgrade():
         postgresql_where=sa.text("published_at IS NOT NULL"),
     )
     op.drop_table("outbox_messages")
+    op.drop_index(op.f("ix_otp_attempts_tenant_id_purpose_subject_id"), table_name="otp_attempts")
+    op.drop_table("otp_attempts")
     op.drop_table("operators")
     op.drop_table("notification_states")
     op.drop_index(op.f("ix_login_failures_tenant_id_kind_key_at"), table_name="login_failures")

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, Numeric, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
@@ -79,7 +80,10 @@ class PurchaseLine(TenantOwned, Model):
 
 
 class PurchaseRefund(TenantOwned, Model):
-    """Money given back for a purchase, in part or in full; an undo is a full one with `cause: undo` (G9)."""
+    """Money given back for a purchase, in part or in full; an undo is a full one with `cause: undo` (G9).
+
+    `eligible` is the part of `amount` that had earned bonus (LOY-6); `lines` names what came back, `{number, amount}`.
+    """
 
     __tablename__ = "purchase_refunds"
     __table_args__ = (
@@ -95,6 +99,8 @@ class PurchaseRefund(TenantOwned, Model):
     external_id: Mapped[str] = mapped_column(info=pii("keep:bookkeeping"))
     request_hash: Mapped[str] = mapped_column(info=pii("keep:hash"))
     amount: Mapped[int]
+    eligible: Mapped[int]
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]", info=pii("keep:goods"))
     bonus_taken_back: Mapped[int]
     bonus_given_back: Mapped[int]
     unrecovered: Mapped[int] = mapped_column(server_default="0")
@@ -103,3 +109,37 @@ class PurchaseRefund(TenantOwned, Model):
     actor_id: Mapped[UUID | None]
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[datetime] = recorded_at()
+
+
+class SpendCode(TenantOwned, Model):
+    """A member's consent to pay up to `amount` of a bill with bonus, shown to them as six digits (`spend_confirmation`).
+
+    The digits are made from the row's id and the portal's key when they are shown and when they are checked.
+    """
+
+    __tablename__ = "spend_codes"
+    __table_args__ = (
+        tenant_fk("businesses", "business_id"),
+        tenant_fk("users", "member_id"),
+        Index(None, "tenant_id", "member_id", "created_at"),
+    )
+
+    business_id: Mapped[UUID]
+    member_id: Mapped[UUID]
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    requested_by: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class OtpAttempt(TenantOwned, Model):
+    """A wrong one-time code, counted in PostgreSQL and kept whatever the command around it does (D7)."""
+
+    __tablename__ = "otp_attempts"
+    __table_args__ = (Index(None, "tenant_id", "purpose", "subject_id"),)
+
+    purpose: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    subject_id: Mapped[UUID]
+    at: Mapped[datetime]
