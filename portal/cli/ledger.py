@@ -1,0 +1,37 @@
+"""`portal ledger`: the books, checked."""
+
+import sys
+
+import click
+from sqlalchemy import text
+
+from portal.cli.environment import application
+
+
+@click.group()
+def ledger() -> None:
+    """The ledger of every tenant."""
+
+
+@ledger.command()
+@click.option("--tenant", "slug", default="", help="Only this one.")
+def verify(slug: str) -> None:
+    """Re-check sums, lots, versions and balances; exit 1 on the first difference."""
+    app = application()
+    from portal.extensions import db
+    from portal.kernel.tenancy import tenant_scope
+    from portal.wallets.verify import verify as differences_of
+
+    wrong = 0
+    with app.app_context():
+        tenants = db.session.execute(text("SELECT id, slug FROM tenants ORDER BY slug")).all()
+        for tenant_id, name in tenants:
+            if slug and name != slug:
+                continue
+            with tenant_scope(tenant_id):
+                found = differences_of()
+            for difference in found[:20]:
+                click.echo(f"{name}: {difference}", err=True)
+            wrong += len(found)
+            click.echo(f"{name}: {'clean' if not found else f'{len(found)} differences'}")
+    sys.exit(1 if wrong else 0)

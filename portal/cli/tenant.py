@@ -1,0 +1,58 @@
+"""`portal tenant`: communities of this installation."""
+
+import click
+from flask import Flask
+
+from portal.cli.environment import application
+
+
+@click.group()
+def tenant() -> None:
+    """Make and list tenants."""
+
+
+@tenant.command()
+@click.argument("slug")
+@click.option("--name", default="", help="As people see it; the slug when left out.")
+@click.option("--currency", default="USD", show_default=True)
+@click.option("--timezone", default="UTC", show_default=True)
+@click.option("--locale", "locales", multiple=True, default=("en", "ru"), show_default=True)
+@click.option("--kind", type=click.Choice(["live", "sandbox"]), default="live", show_default=True)
+@click.option("--domain", "domains", multiple=True, help="Further host names.")
+@click.option("--blank", is_flag=True, help="No business and no people, only the default tiers.")
+@click.option("--admin", default="", help="E-mail of the first admin; asks for a password.")
+@click.option("--business", "businesses", multiple=True, help="slug or slug=Name of a business to open at once.")
+def create(
+    slug: str, name: str, currency: str, timezone: str, locales: tuple[str, ...], kind: str, domains: tuple[str, ...],
+    *, blank: bool, admin: str, businesses: tuple[str, ...],
+) -> None:
+    """Open a tenant on <slug>.<base domain>, with the four default tiers."""
+    app = application()
+    from portal.tenants.service import SlugTaken
+    from portal.tenants.start import open_tenant
+
+    if not blank and not admin:
+        admin = click.prompt("E-mail of the first admin")
+    password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if admin else ""
+    try:
+        with app.app_context():
+            made = open_tenant(
+                slug, name=name or slug.title(), currency=currency, timezone=timezone, locales=locales, kind=kind,
+                domains=domains, admin=(admin, password) if admin else None, businesses=businesses,
+            )
+    except SlugTaken:
+        raise click.ClickException(f"there is a tenant {slug} already") from None
+    click.echo(f"tenant {slug} is open at {made}")
+
+
+@tenant.command("list")
+def list_() -> None:
+    """Every tenant of this installation."""
+    app: Flask = application()
+    from sqlalchemy import text
+
+    from portal.extensions import db
+
+    with app.app_context():
+        for row in db.session.execute(text("SELECT slug, name, kind, currency, timezone FROM tenants ORDER BY slug")):
+            click.echo("  ".join(row))

@@ -1,0 +1,36 @@
+"""gunicorn's configuration: threads, since a request waits for stores, and a short farewell (R2)."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+bind = f"{os.environ.get('BIND', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "16"))
+graceful_timeout = 3
+timeout = 90
+keepalive = 5
+max_requests = 20_000
+max_requests_jitter = 2_000
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:  # noqa: ARG001
+    """Figures of the last run are not this run's."""
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory:
+        shutil.rmtree(directory, ignore_errors=True)
+        Path(directory).mkdir(parents=True, exist_ok=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """A worker that is gone does not count as live."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)
