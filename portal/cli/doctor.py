@@ -32,7 +32,9 @@ def _postgres() -> list[str]:
             row = connection.execute(
                 "SELECT datcollate, pg_encoding_to_char(encoding), datlocprovider::text FROM pg_database WHERE datname = current_database()"
             ).fetchone()
-            role = connection.execute("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user").fetchone()
+            role = connection.execute(
+                "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
             current = [r[0] for r in connection.execute("SELECT version_num FROM alembic_version")]
     except psycopg.Error as error:
         return [f"PostgreSQL: {error}".strip()]

@@ -23,8 +23,17 @@ def tenant() -> None:
 @click.option("--admin", default="", help="E-mail of the first admin; asks for a password.")
 @click.option("--business", "businesses", multiple=True, help="slug or slug=Name of a business to open at once.")
 def create(
-    slug: str, name: str, currency: str, timezone: str, locales: tuple[str, ...], kind: str, domains: tuple[str, ...],
-    *, blank: bool, admin: str, businesses: tuple[str, ...],
+    slug: str,
+    name: str,
+    currency: str,
+    timezone: str,
+    locales: tuple[str, ...],
+    kind: str,
+    domains: tuple[str, ...],
+    *,
+    blank: bool,
+    admin: str,
+    businesses: tuple[str, ...],
 ) -> None:
     """Open a tenant on <slug>.<base domain>, with the four default tiers."""
     app = application()
@@ -37,8 +46,15 @@ def create(
     try:
         with app.app_context():
             made = open_tenant(
-                slug, name=name or slug.title(), currency=currency, timezone=timezone, locales=locales, kind=kind,
-                domains=domains, admin=(admin, password) if admin else None, businesses=businesses,
+                slug,
+                name=name or slug.title(),
+                currency=currency,
+                timezone=timezone,
+                locales=locales,
+                kind=kind,
+                domains=domains,
+                admin=(admin, password) if admin else None,
+                businesses=businesses,
             )
     except SlugTaken:
         raise click.ClickException(f"there is a tenant {slug} already") from None

@@ -99,7 +99,11 @@ def _add_background(supervisor: Supervisor, smtp_port: int, port: int, var: Path
     supervisor.add("worker", (python, "-m", "workers.pool"), env=quiet)
     supervisor.add("cron", (python, "-m", "workers.cron"), env=quiet)
     pages = str(port + MAIL_PORT_FROM_WEB)
-    supervisor.add("mail", (python, "-m", "portal.embedded.smtp", str(smtp_port), str(var / "mail"), "--pages", pages), port=int(pages))
+    supervisor.add(
+        "mail",
+        (python, "-m", "portal.embedded.smtp", str(smtp_port), str(var / "mail"), "--pages", pages),
+        port=int(pages),
+    )
 
 
 def _prepare(*, demo: bool, mail_url: str) -> None:
@@ -126,7 +130,15 @@ def _announce(var: Path, port: int) -> None:
         lines.append(f"  {tenant['name']} — {tenant['url']}")
         lines += [f"    {p['role']:<9} {p['email']:<34} {p['password']}" for p in tenant["people"]]
     operator = demo["operator"]
-    lines += ["", f"  Operator — {operator['url']}", f"    {'operator':<9} {operator['email']:<34} {operator['password']}"]
-    lines += ["", f"  Mail that the portal sends: {demo['mail_url']}", "  Safari does not resolve *.localhost; Chromium and Firefox do."]
+    lines += [
+        "",
+        f"  Operator — {operator['url']}",
+        f"    {'operator':<9} {operator['email']:<34} {operator['password']}",
+    ]
+    lines += [
+        "",
+        f"  Mail that the portal sends: {demo['mail_url']}",
+        "  Safari does not resolve *.localhost; Chromium and Firefox do.",
+    ]
     lines += ["  Ctrl-C stops everything; the data stays in " + str(var), ""]
     click.echo("\n".join(lines))

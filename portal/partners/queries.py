@@ -1,0 +1,114 @@
+"""Reads about businesses and their staff, as Core rows."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+
+from portal.extensions import db
+from portal.identity.models import User
+from portal.partners.models import ApiKey, ApiKeyUse, Business, BusinessLocation, BusinessStaff
+
+
+def open_businesses() -> Sequence[Any]:
+    """Businesses a member may visit, by name."""
+    return db.session.execute(
+        select(
+            Business.id,
+            Business.slug,
+            Business.name,
+            Business.category,
+            Business.address,
+            Business.currency,
+            Business.description_i18n,
+        )
+        .where(Business.archived_at.is_(None))
+        .order_by(Business.name)
+    ).all()
+
+
+def businesses(q: str = "", *, archived: bool = False) -> Select[Any]:
+    """The admin's list; `q` is the beginning of a name or address."""
+    staff = (
+        select(func.count())
+        .where(
+            BusinessStaff.tenant_id == Business.tenant_id,
+            BusinessStaff.business_id == Business.id,
+            BusinessStaff.archived_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+    statement = select(
+        Business.id,
+        Business.slug,
+        Business.name,
+        Business.category,
+        Business.currency,
+        Business.max_bonus_share,
+        Business.spend_confirmation,
+        Business.archived_at,
+        Business.created_at,
+        staff.label("staff"),
+    ).where(Business.archived_at.is_not(None) if archived else Business.archived_at.is_(None))
+    if q:
+        statement = statement.where(
+            func.lower(Business.name).startswith(q.lower(), autoescape=True)
+            | Business.slug.startswith(q.lower(), autoescape=True)
+        )
+    return statement
+
+
+def staff_of(business_id: UUID) -> Sequence[Any]:
+    """Who works at a business: owners first."""
+    return db.session.execute(
+        select(
+            BusinessStaff.id,
+            BusinessStaff.role,
+            User.id.label("user_id"),
+            User.name,
+            User.email,
+            User.phone,
+            BusinessLocation.name.label("location"),
+        )
+        .join(User, (User.tenant_id == BusinessStaff.tenant_id) & (User.id == BusinessStaff.user_id))
+        .outerjoin(
+            BusinessLocation,
+            (BusinessLocation.tenant_id == BusinessStaff.tenant_id)
+            & (BusinessLocation.id == BusinessStaff.location_id),
+        )
+        .where(BusinessStaff.business_id == business_id, BusinessStaff.archived_at.is_(None))
+        .order_by(BusinessStaff.role.desc(), User.search_text)
+    ).all()
+
+
+def locations_of(business_id: UUID) -> Sequence[Any]:
+    """The places of a business."""
+    return db.session.execute(
+        select(BusinessLocation.id, BusinessLocation.name, BusinessLocation.address)
+        .where(BusinessLocation.business_id == business_id, BusinessLocation.archived_at.is_(None))
+        .order_by(BusinessLocation.name)
+    ).all()
+
+
+def keys_of(business_id: UUID) -> Sequence[Any]:
+    """The API keys of a business, live ones first, with the hour they were last seen."""
+    last = (
+        select(func.max(ApiKeyUse.hour))
+        .where(ApiKeyUse.tenant_id == ApiKey.tenant_id, ApiKeyUse.key_id == ApiKey.id)
+        .scalar_subquery()
+    )
+    return db.session.execute(
+        select(
+            ApiKey.id,
+            ApiKey.name,
+            ApiKey.prefix,
+            ApiKey.scopes,
+            ApiKey.created_at,
+            ApiKey.expires_at,
+            ApiKey.revoked_at,
+            last.label("last_used"),
+        )
+        .where(ApiKey.business_id == business_id)
+        .order_by(ApiKey.revoked_at.is_not(None), ApiKey.created_at.desc())
+    ).all()

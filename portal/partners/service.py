@@ -1,0 +1,146 @@
+"""Businesses, their places and their staff: what an admin and an owner may change."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import g
+from flask_babel import gettext
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from portal.extensions import db
+from portal.identity.models import User
+from portal.kernel import clock
+from portal.kernel.commands import command, journal
+from portal.kernel.errors import Conflict, NotFound, PortalError
+from portal.kernel.model import I18n
+from portal.partners.models import Business, BusinessLocation, BusinessStaff
+
+
+class SlugTaken(PortalError):
+    """Another business of the tenant has this address."""
+
+    code, status = "business.slug_taken", 409
+
+
+class LastOwner(PortalError):
+    """A business cannot be left without an owner."""
+
+    code, status = "staff.last_owner", 409
+
+
+@command("business.create")
+def create_business(*, slug: str, name: str, category: str, currency: str, **more: Any) -> UUID:
+    """Open a business. Raises `SlugTaken`. `more` may hold address, description_i18n, max_bonus_share, spend_confirmation."""
+    if db.session.scalar(select(Business.id).where(Business.slug == slug)):
+        raise SlugTaken(
+            gettext("There is a business at /%(slug)s already. Choose another address.", slug=slug), field="slug"
+        )
+    business = Business(
+        slug=slug, name=name, category=category, currency=currency, **{"description_i18n": I18n(), **more}
+    )
+    db.session.add(business)
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        raise SlugTaken(
+            gettext("There is a business at /%(slug)s already. Choose another address.", slug=slug), field="slug"
+        ) from error
+    journal().about("business", business.id)
+    return business.id
+
+
+@command("business.update")
+def update_business(business_id: UUID, **values: Any) -> None:
+    """Change what is given of name, category, address, description_i18n, max_bonus_share, spend_confirmation."""
+    business = _locked(business_id)
+    for name, value in values.items():
+        if name not in {"name", "category", "address", "description_i18n", "max_bonus_share", "spend_confirmation"}:
+            raise ValueError(f"{name} is not changed here")
+        setattr(business, name, value)
+    journal().about("business", business_id)
+
+
+@command("business.archive")
+def archive_business(business_id: UUID, reason: str) -> None:
+    """Close a business: out of every list of choices, still in history (G14). Its till stops at once."""
+    business = _locked(business_id)
+    if business.archived_at:
+        raise Conflict(gettext("%(name)s is closed already.", name=business.name))
+    business.archived_at, business.archived_by = clock.now(), g.get("actor_id")
+    journal().about("business", business_id)
+    journal().reason(reason)
+
+
+@command("business.reopen")
+def reopen_business(business_id: UUID) -> None:
+    """Open a closed business again."""
+    business = _locked(business_id)
+    business.archived_at = business.archived_by = None
+    journal().about("business", business_id)
+
+
+def _locked(business_id: UUID) -> Business:
+    row = db.session.scalars(select(Business).where(Business.id == business_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(gettext("There is no such business."))
+    return row
+
+
+@command("location.create")
+def add_location(business_id: UUID, *, name: str, address: str = "") -> UUID:
+    """A further place of a business. Raises `Conflict` when it has one of that name."""
+    known = select(BusinessLocation.id).where(
+        BusinessLocation.business_id == business_id, BusinessLocation.name == name
+    )
+    if db.session.scalar(known):
+        raise Conflict(gettext("There is a place of that name already."))
+    place = BusinessLocation(business_id=business_id, name=name, address=address)
+    db.session.add(place)
+    db.session.flush()
+    journal().about("business", business_id)
+    return place.id
+
+
+@command("staff.add")
+def add_staff(business_id: UUID, user_id: UUID, role: str, *, location_id: UUID | None = None) -> UUID:
+    """Give a member a post at a business; a post that was ended is taken up again."""
+    if db.session.scalar(select(User.id).where(User.id == user_id, User.archived_at.is_(None))) is None:
+        raise NotFound(gettext("There is no such member."))
+    post = db.session.scalars(
+        select(BusinessStaff)
+        .where(BusinessStaff.business_id == business_id, BusinessStaff.user_id == user_id, BusinessStaff.role == role)
+        .with_for_update()
+    ).one_or_none()
+    if post is None:
+        post = BusinessStaff(business_id=business_id, user_id=user_id, role=role)
+        db.session.add(post)
+    elif post.archived_at is None:
+        raise Conflict(gettext("This person has that post already."))
+    post.archived_at = post.archived_by = None
+    post.location_id = location_id
+    db.session.flush()
+    journal().about("business", business_id)
+    return post.id
+
+
+@command("staff.remove")
+def remove_staff(business_id: UUID, staff_id: UUID) -> None:
+    """End a post; works from the next request on, since sessions read the posts anew. Raises `LastOwner`."""
+    posts = db.session.scalars(
+        select(BusinessStaff)
+        .where(BusinessStaff.business_id == business_id, BusinessStaff.archived_at.is_(None))
+        .order_by(BusinessStaff.id)
+        .with_for_update()
+    ).all()
+    post = next((p for p in posts if p.id == staff_id), None)
+    if post is None:
+        raise NotFound(gettext("There is no such post."))
+    if post.role == "owner" and sum(p.role == "owner" for p in posts) == 1:
+        raise LastOwner(gettext("This is the last owner. Name another one first."))
+    db.session.execute(
+        update(BusinessStaff)
+        .where(BusinessStaff.id == staff_id)
+        .values(archived_at=clock.now(), archived_by=g.get("actor_id"))
+    )
+    journal().about("business", business_id)
