@@ -18,7 +18,7 @@ class Tier:
 
     id: UUID
     code: str
-    name: I18n
+    name_i18n: I18n
     rank: int
     threshold: int
     rate: Fraction

@@ -1,0 +1,189 @@
+"""A step on the ladder: decided by `ladder.py`, written in one statement, told once (D22, LOY-11)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from portal.extensions import db
+from portal.kernel.commands import emit, journal
+from portal.kernel.model import new_id
+from portal.kernel.tenancy import current_tenant_id
+from portal.loyalty import ladder
+from portal.loyalty.events import TierChanged
+from portal.loyalty.ladder import Standing, Tier
+from portal.loyalty.queries import Position
+
+CAUSES = ("earned", "expired", "manual", "refund")
+# The counter, the standing and the steps; `source` is a row set with one row when the move is to happen at all.
+WRITE = """
+{source}, counted AS (
+    INSERT INTO tier_progress (tenant_id, member_id, program_id, window_start, qualifying)
+    SELECT :tenant, :mv_member, :mv_program, cast(:mv_window AS timestamptz), cast(:mv_amount AS bigint) FROM {name}
+     WHERE cast(:mv_amount AS bigint) <> 0
+    ON CONFLICT (tenant_id, member_id, program_id, window_start)
+    DO UPDATE SET qualifying = tier_progress.qualifying + excluded.qualifying
+), placed AS (
+    INSERT INTO tier_memberships (tenant_id, id, tier_id, since, expires_at, locked_until, cause, reason, actor_id)
+    SELECT :tenant, :mv_member, cast(:mv_tier AS uuid), cast(:mv_since AS timestamptz), cast(:mv_until AS timestamptz),
+           cast(:mv_locked AS timestamptz), cast(:mv_cause AS text), cast(:mv_reason AS text), cast(:mv_actor AS uuid)
+      FROM {name} WHERE cast(:mv_tier AS uuid) IS NOT NULL
+    ON CONFLICT (tenant_id, id) DO UPDATE SET tier_id = excluded.tier_id, since = excluded.since,
+        expires_at = excluded.expires_at, locked_until = excluded.locked_until, cause = excluded.cause,
+        reason = excluded.reason, actor_id = excluded.actor_id
+), stepped AS (
+    INSERT INTO tier_changes (tenant_id, id, member_id, from_tier_id, to_tier_id, cause, purchase_id, at)
+    SELECT :tenant, s.id, :mv_member, s.from_tier, s.to_tier, s.cause, cast(:mv_purchase AS uuid), s.at
+      FROM {name}, jsonb_to_recordset(cast(:mv_steps AS jsonb))
+           AS s (id uuid, from_tier uuid, to_tier uuid, cause text, at timestamptz)
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From one tier to another."""
+
+    before: Tier
+    after: Tier
+    cause: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is written of a member's tier: the window's counter moves by `amount`, the standing becomes `standing`."""
+
+    member_id: UUID
+    program_id: UUID
+    window: datetime
+    amount: int
+    earning_tier: Tier
+    standing: Standing
+    steps: tuple[Step, ...]
+    changed: bool
+    reason: str | None = None
+    actor_id: UUID | None = None
+
+
+def counting(place: Position, member_id: UUID, amount: int, occurred_at: datetime, now: datetime) -> Move:
+    """The move of a purchase: ends that have passed first, then up as far as the window now reaches.
+
+    The purchase itself earns by the tier held when it came, `earning_tier`.
+    """
+    rules = place.program.rules
+    standing = place.at(now)
+    window = rules.calendar.start(occurred_at)
+    risen = ladder.raised(rules, standing, window, place.windows.get(window, 0) + amount, now)
+    steps = (_step(place.stored, standing, "expired", now), _step(standing, risen, "earned", now))
+    return _move(place, member_id, window, amount, standing.tier, risen, steps)
+
+
+def taking_back(
+    place: Position, member_id: UUID, amount: int, occurred_at: datetime, now: datetime, *, held_before: Tier
+) -> Move:
+    """The move of a refund of `amount` of a purchase at `occurred_at`: only a rise it paid for is undone."""
+    rules = place.program.rules
+    standing = place.at(now)
+    window = rules.calendar.start(occurred_at)
+    left = {**place.windows, window: place.windows.get(window, 0) - amount}
+    lowered = ladder.taken_back(rules, standing, left, now, was=place.windows, held_before=held_before)
+    steps = (_step(place.stored, standing, "expired", now), _step(standing, lowered, "refund", now))
+    return _move(place, member_id, window, -amount, standing.tier, lowered, steps)
+
+
+def settling(place: Position, member_id: UUID, now: datetime) -> Move:
+    """The move of the daily job: window ends that have passed."""
+    standing = place.at(now)
+    window = place.program.rules.calendar.start(now)
+    return _move(place, member_id, window, 0, standing.tier, standing, (_step(place.stored, standing, "expired", now),))
+
+
+def deciding(
+    place: Position, member_id: UUID, tier: Tier, now: datetime, *, locked_until: datetime | None, reason: str, actor_id: UUID | None
+) -> Move:
+    """The move of a person's decision."""
+    rules = place.program.rules
+    standing = ladder.placed(rules, tier, now, locked_until)
+    step = _step(place.at(now), standing, "manual", now)
+    move = _move(place, member_id, rules.calendar.start(now), 0, standing.tier, standing, (step,))
+    return replace(move, reason=reason, actor_id=actor_id)
+
+
+def parameters(move: Move | None, purchase_id: UUID | None) -> dict[str, Any]:
+    """The values of `WRITE`; None writes nothing."""
+    placed = move.standing if move and move.changed else None
+    return {
+        "mv_member": move.member_id if move else None,
+        "mv_program": move.program_id if move else None,
+        "mv_window": move.window if move else None,
+        "mv_amount": move.amount if move else 0,
+        "mv_tier": placed.tier.id if placed else None,
+        "mv_since": (placed.since or move.window) if placed and move else None,
+        "mv_until": placed.until if placed else None,
+        "mv_locked": placed.locked_until if placed else None,
+        "mv_cause": _cause(move) if move else None,
+        "mv_reason": move.reason if move else None,
+        "mv_actor": move.actor_id if move else None,
+        "mv_purchase": purchase_id,
+        "mv_steps": json.dumps([_stored(step) for step in move.steps] if move else []),
+    }
+
+
+def tell(move: Move | None, *, historical: bool = False) -> None:
+    """Journal and emit what `WRITE` wrote, inside the same command."""
+    if move is None:
+        return
+    if move.amount:
+        journal().note("tier_progress", move.member_id, {"window_start": str(move.window), "qualifying": move.amount})
+    if move.changed:
+        journal().note("tier_memberships", move.member_id, {"tier": [None, move.standing.tier.code]})
+    for step in move.steps:
+        emit(
+            TierChanged(
+                member_id=move.member_id,
+                from_tier=step.before.code,
+                to_tier=step.after.code,
+                up=step.after.rank > step.before.rank,
+                cause=step.cause,
+            ),
+            historical=historical,
+        )
+
+
+def write(move: Move, purchase_id: UUID | None = None) -> None:
+    """Write a move by itself, inside a command that holds the member's lock."""
+    statement = WRITE.format(source="WITH source AS (SELECT 1)", name="source") + "SELECT 1 FROM source"
+    db.session.execute(text(statement), {"tenant": current_tenant_id(), **parameters(move, purchase_id)})
+    tell(move)
+
+
+def _move(
+    place: Position, member_id: UUID, window: datetime, amount: int, earning: Tier, standing: Standing, steps: tuple[Step | None, ...]
+) -> Move:
+    taken = tuple(step for step in steps if step)
+    return Move(member_id, place.program.id, window, amount, earning, standing, taken, standing != place.stored)
+
+
+def _step(before: Standing, after: Standing, cause: str, at: datetime) -> Step | None:
+    return None if before.tier.id == after.tier.id else Step(before.tier, after.tier, cause, at)
+
+
+def _cause(move: Move) -> str:
+    if move.steps:
+        return move.steps[-1].cause
+    return "manual" if move.reason is not None else "earned"
+
+
+def _stored(step: Step) -> Mapping[str, str]:
+    return {
+        "id": str(new_id()),
+        "from_tier": str(step.before.id),
+        "to_tier": str(step.after.id),
+        "cause": step.cause,
+        "at": step.at.isoformat(),
+    }

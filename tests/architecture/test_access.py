@@ -1,0 +1,99 @@
+"""D52: who may open what. access.csv is read by people; a new route or a changed verdict shows in its diff.
+
+Allowed = any answer but 401, 403, 404, 5xx or being sent to the door. Each call runs in a transaction rolled back.
+`UPDATE_ACCESS=1 pytest tests/architecture/test_access.py` writes the file anew; then read the diff.
+Seen red: a permission removed from a route, PURCHASES_READ given to cashiers, `visible` dropped from a look-up.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from tests import cast
+from tests.objects import objects
+
+MATRIX = Path(__file__).with_name("access.csv")
+ROLES = {
+    "anon": None, "member": cast.EVE, "cashier": cast.BOB, "manager": cast.CAROL, "owner": cast.IRINA, "neighbour": cast.BORIS,
+    "editor": cast.ED, "support": cast.SAM, "finance": cast.FRANK, "admin": cast.OLGA, "foreign": cast.MALLORY,
+}
+SKIPPED = {"static", "healthz", "readyz", "metrics"}
+OPS = "ops.localhost"
+
+
+def routes(app):
+    """(endpoint, method, rule) of every address of a tenant; GET first."""
+    for rule in sorted(app.url_map.iter_rules(), key=lambda r: r.endpoint):
+        view = app.view_functions[rule.endpoint]
+        if rule.endpoint in SKIPPED or rule.endpoint.startswith("openapi") or getattr(view, "room", "") in {"api", "ops"}:
+            continue
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+            if method in rule.methods:
+                yield rule.endpoint, method, rule
+
+
+def address(app, rule, values):
+    with app.test_request_context(base_url=f"http://{cast.CIRCLE.host}:8000"):
+        return app.url_map.bind(cast.CIRCLE.host).build(rule.endpoint, values)
+
+
+def allowed(response):
+    if response.status_code in {401, 403, 404} or response.status_code >= 500:
+        return False
+    return not (response.status_code in {302, 303} and "/login" in response.headers.get("Location", ""))
+
+
+@pytest.fixture
+def things(seed):
+    return objects(seed)
+
+
+def test_everybody_may_what_the_matrix_says(app, things, visitor, sign_in):
+    clients = {name: sign_in(who, at=cast.CIRCLE) if who else visitor() for name, who in ROLES.items()}
+    found, broken = {}, []
+    for endpoint, method, rule in routes(app):
+        missing = [a for a in rule.arguments if a not in things]
+        assert not missing, f"{endpoint}: tests/objects.py does not know {missing}"
+        url = address(app, rule, {a: things[a].own for a in rule.arguments})
+        row = {}
+        for name, client in clients.items():
+            if endpoint == "identity.sign_out" and name not in {"anon", "foreign"}:
+                row[name] = "allow"  # would end the session that the next rows need
+                continue
+            response = client.open(url, method=method)
+            if response.status_code >= 500:
+                broken.append(f"{name} {method} {url}: {response.status_code}")
+            row[name] = "allow" if allowed(response) else "deny"
+        found[endpoint, method] = row
+    assert broken == []
+    if os.environ.get("UPDATE_ACCESS"):
+        with MATRIX.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["endpoint", "method", *ROLES])
+            writer.writerows([*key, *row.values()] for key, row in sorted(found.items()))
+    listed = {(r["endpoint"], r["method"]): {name: r[name] for name in ROLES} for r in csv.DictReader(MATRIX.open())}
+    assert found.keys() - listed.keys() == set(), "a new route needs its row in access.csv"
+    assert listed.keys() - found.keys() == set(), "a row of access.csv has lost its route"
+    assert {k: v for k, v in found.items() if v != listed[k]} == {}
+
+
+def test_another_tenants_objects_do_not_exist(app, things, sign_in):
+    """Every address with an object in it, asked by the admin and the owner with a foreign object: 404 (style.md 9)."""
+    seen = 0
+    wrong = []
+    for who in (cast.OLGA, cast.IRINA, cast.EVE):
+        client = sign_in(who)
+        for endpoint, method, rule in routes(app):
+            ids = [a for a in rule.arguments if things[a].foreign is not None]
+            if not ids:
+                continue
+            for strange in ids:
+                url = address(app, rule, {a: things[a].foreign if a == strange else things[a].own for a in rule.arguments})
+                status = client.open(url, method=method).status_code
+                seen += 1
+                if status not in {401, 403, 404}:
+                    wrong.append(f"{who.name} {method} {url}: {status}")
+    assert wrong == []
+    assert seen > 20
