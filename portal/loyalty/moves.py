@@ -104,7 +104,14 @@ def settling(place: Position, member_id: UUID, now: datetime) -> Move:
 
 
 def deciding(
-    place: Position, member_id: UUID, tier: Tier, now: datetime, *, locked_until: datetime | None, reason: str, actor_id: UUID | None
+    place: Position,
+    member_id: UUID,
+    tier: Tier,
+    now: datetime,
+    *,
+    locked_until: datetime | None,
+    reason: str,
+    actor_id: UUID | None,
 ) -> Move:
     """The move of a person's decision."""
     rules = place.program.rules
@@ -163,7 +170,13 @@ def write(move: Move, purchase_id: UUID | None = None) -> None:
 
 
 def _move(
-    place: Position, member_id: UUID, window: datetime, amount: int, earning: Tier, standing: Standing, steps: tuple[Step | None, ...]
+    place: Position,
+    member_id: UUID,
+    window: datetime,
+    amount: int,
+    earning: Tier,
+    standing: Standing,
+    steps: tuple[Step | None, ...],
 ) -> Move:
     taken = tuple(step for step in steps if step)
     return Move(member_id, place.program.id, window, amount, earning, standing, taken, standing != place.stored)

@@ -40,7 +40,9 @@ class Progress:
             {"what": "tier", "tier": self.tier, "threshold": self.tier.threshold, "until": self.tier_expires_at},
         ]
         if self.next_tier:
-            steps.append({"what": "next", "tier": self.next_tier, "threshold": self.next_tier.threshold, "amount": self.to_next})
+            steps.append(
+                {"what": "next", "tier": self.next_tier, "threshold": self.next_tier.threshold, "amount": self.to_next}
+            )
         if self.to_keep:
             steps.append({"what": "keep", "tier": self.tier, "amount": self.to_keep, "until": self.keep_by})
         steps.append({"what": "pace", "amount": self.projected, "tier": self.projected_tier, "until": self.window_end})

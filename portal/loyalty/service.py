@@ -31,6 +31,7 @@ DEFAULT_NAMES = (
 DEFAULT_THRESHOLDS = (0, 10_000, 40_000, 100_000)  # whole units of the currency
 DEFAULT_RATES = (Fraction(3, 100), Fraction(5, 100), Fraction(7, 100), Fraction(10, 100))
 DUE_AT_ONCE = 500
+RECOUNT_LOCK = "pg_advisory_xact_lock_shared(hashtextextended('tiers:' || cast(:tenant AS text), 0))"
 
 
 class ProgramInvalid(PortalError):
@@ -86,7 +87,9 @@ def create_default_program(
 
 
 @command("loyalty.update_program")
-def update_program(drafts: Sequence[TierDraft], *, bonus_expiry: str, period: str, end_rule: str, downgrade: str) -> None:
+def update_program(
+    drafts: Sequence[TierDraft], *, bonus_expiry: str, period: str, end_rule: str, downgrade: str
+) -> None:
     """Change the ladder. Nobody falls because of it before their tier's date; raises `ProgramInvalid`.
 
     Another period recounts every member's windows from their purchases.
@@ -95,7 +98,9 @@ def update_program(drafts: Sequence[TierDraft], *, bonus_expiry: str, period: st
     if program is None:
         raise NoProgram(gettext("This community has no tiers yet."))
     check(drafts)
-    tiers = {tier.code: tier for tier in db.session.scalars(select(StatusTier).where(StatusTier.program_id == program.id))}
+    tiers = {
+        tier.code: tier for tier in db.session.scalars(select(StatusTier).where(StatusTier.program_id == program.id))
+    }
     if [draft.code for draft in drafts] != sorted(tiers, key=lambda code: tiers[code].rank):
         raise ProgramInvalid(gettext("The tiers have changed in the meantime. Load the page again."))
     for rank, draft in enumerate(drafts):  # out of each other's way first: thresholds are unique
@@ -167,7 +172,9 @@ def set_tier(member_id: UUID, tier_code: str, *, reason: str, locked_until: date
     journal().about("member", member_id)
     journal().reason(reason)
     moves.write(
-        moves.deciding(place, member_id, tier, now, locked_until=locked_until, reason=reason, actor_id=g.get("actor_id"))
+        moves.deciding(
+            place, member_id, tier, now, locked_until=locked_until, reason=reason, actor_id=g.get("actor_id")
+        )
     )
 
 
@@ -216,8 +223,8 @@ def _recheck_some(limit: int) -> tuple[int, int]:
 
 def locked_position(member_id: UUID) -> Position | None:
     """The member's place with their row locked, so that nobody moves them meanwhile (D18)."""
-    lock = text("SELECT 1 FROM users WHERE tenant_id = :tenant AND id = :member FOR NO KEY UPDATE")
-    if db.session.scalar(lock, {"tenant": current_tenant_id(), "member": member_id}) is None:
+    lock = text(f"SELECT 1, {RECOUNT_LOCK} FROM users WHERE tenant_id = :tenant AND id = :member FOR NO KEY UPDATE")
+    if db.session.execute(lock, {"tenant": current_tenant_id(), "member": member_id}).one_or_none() is None:
         raise NotFound(gettext("There is no such member."))
     return queries.position(member_id)
 
@@ -256,14 +263,19 @@ def _rebuild(program_id: UUID, period: str) -> None:
 
 
 def _recount(program_id: UUID, period: str) -> None:
-    """The counters from the money paid, in windows of `period` of the tenant's calendar; purchases wait meanwhile."""
+    """The counters from the money paid, in windows of `period` of the tenant's calendar; purchases wait meanwhile.
+
+    They take `RECOUNT_LOCK` shared, in the statement that locks the member.
+    """
     values = {
         "tenant": current_tenant_id(),
         "program": program_id,
         "zone": g.tenant.timezone,
         "months": {"MONTH": 1, "QUARTER": 3, "HALF_YEAR": 6, "YEAR": 12}[period],
     }
-    db.session.execute(text("LOCK TABLE purchases IN SHARE MODE"))
+    db.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"tiers:{values['tenant']}"}
+    )
     db.session.execute(text("DELETE FROM tier_progress WHERE tenant_id = :tenant AND program_id = :program"), values)
     db.session.execute(
         text("""

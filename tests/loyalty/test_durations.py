@@ -51,7 +51,30 @@ def test_words():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "D", "5d", "-5D", "5D_", "5D_X", "5W_D", "5M_D", "5h_U", "30s_D", "0D", "0D_D", "0h", "101Y", "٣D", "5D\n", " 5D", "1.5D", "never", "99999999999D"]
+    "text",
+    [
+        "",
+        "5",
+        "D",
+        "5d",
+        "-5D",
+        "5D_",
+        "5D_X",
+        "5W_D",
+        "5M_D",
+        "5h_U",
+        "30s_D",
+        "0D",
+        "0D_D",
+        "0h",
+        "101Y",
+        "٣D",
+        "5D\n",
+        " 5D",
+        "1.5D",
+        "never",
+        "99999999999D",
+    ],
 )
 def test_what_is_no_duration(text):
     """Broken once: FORM without re.ASCII took Arabic digits, match() took a trailing newline."""
