@@ -151,7 +151,7 @@ def _execute(connection: chdb.Connection, job: Job) -> Answer:
             return Answer(b"", summary=_written(result.storage_rows_read()))
         result = _insert(connection, statement.before, statement.after, job.data, parameters)
         return Answer(b"", summary=_written(result.rows_read()))
-    if statement.verb == "INSERT" and any(job.data):
+    if statement.verb == "INSERT" and {"SELECT", "INPUT", "FORMAT"} <= statement.words:
         raise ClickHouseError.of_ours(NOT_IMPLEMENTED, "This engine cannot read data in INSERT … SELECT FROM input()")
     if job.streams:
         return _stream(connection, job)
