@@ -9,7 +9,7 @@ from portal.kernel.journal import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberRegistered(Event):
-    """Somebody joined; `joined_via` says how: till, desk, import, api, demo."""
+    """Somebody joined; `joined_via` says how: join, till, desk, import, api, cli, demo."""
 
     TYPE: ClassVar[str] = "member.registered"
     AGGREGATE: ClassVar[str] = "member"

@@ -58,7 +58,9 @@ def check_strength(password: str, *known: str | None) -> None:
     details = [text for text in known if text]
     words = [word for text in details for word in (text, *text.replace("@", " ").split())]
     if zxcvbn(plain[:JUDGED], user_inputs=[word.casefold() for word in words])["score"] < SCORE:
-        raise WeakPassword(gettext("This is too easy to guess. Three or four words that have nothing to do with each other do well."))
+        raise WeakPassword(
+            gettext("This is too easy to guess. Three or four words that have nothing to do with each other do well.")
+        )
 
 
 def _plain(password: str) -> str:

@@ -19,7 +19,6 @@ from sqlalchemy import text, update
 from portal.extensions import db, login_manager
 from portal.identity.models import DeviceSession
 from portal.identity.person import OperatorPerson, Person, StaffPost, Stranger
-from portal.kernel import clock
 from portal.kernel.books import plain
 from portal.kernel.side import side_transaction
 from portal.settings import settings
@@ -151,8 +150,13 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def real_now() -> datetime:
+    """The database's own time: sessions live by it, whatever a sandbox tenant's clock says."""
+    return db.session.execute(text("SELECT clock_timestamp()")).scalar_one()
+
+
 def open_session(user_id: UUID, *, auth_epoch: int, kind: str, user_agent: str, ip: str, now: datetime) -> str:
-    """A new session row, inside a command; returns the cookie's value, which exists nowhere else."""
+    """A new session row, inside a command; `now` is `real_now()`. Returns the cookie's value, kept nowhere else."""
     token = secrets.token_urlsafe(32)
     idle, absolute = LIVES[kind]
     db.session.add(
@@ -177,8 +181,16 @@ def revoke(session_id: UUID) -> None:
     db.session.execute(
         update(DeviceSession)
         .where(DeviceSession.id == session_id, DeviceSession.revoked_at.is_(None))
-        .values(revoked_at=clock.now())
+        .values(revoked_at=real_now())
     )
+
+
+def revoke_all(user_id: UUID, *, but: UUID | None = None) -> int:
+    """End every session of a person, but one if named, inside a command; returns how many ended."""
+    open_ones = update(DeviceSession).where(DeviceSession.user_id == user_id, DeviceSession.revoked_at.is_(None))
+    if but is not None:
+        open_ones = open_ones.where(DeviceSession.id != but)
+    return len(db.session.execute(open_ones.values(revoked_at=real_now()).returning(DeviceSession.id)).all())
 
 
 def hand_cookie(token: str) -> None:

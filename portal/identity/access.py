@@ -1,0 +1,111 @@
+"""Coming in and going out: sign-in, sign-out, and the devices that are signed in. All of it is audited."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import g
+from flask_babel import gettext
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.identity import failures, passwords, queries, sessions
+from portal.identity.models import DeviceSession, User
+from portal.kernel.commands import command, journal
+from portal.kernel.errors import NotFound, PortalError
+
+
+class WrongCredentials(PortalError):
+    """No account here has this e-mail or phone with this password; which of them is wrong is not said."""
+
+    code = "session.wrong_credentials"
+
+
+class Suspended(PortalError):
+    """The password was right, but the account is stopped."""
+
+    code, status = "session.suspended", 403
+
+
+def sign_in(identifier: str, password: str, *, user_agent: str, ip: str, replaces: UUID | None = None) -> str:
+    """Check the password and open a session; returns its cookie. `replaces` is the browser's session until now.
+
+    The same work is done and the same answer given for an unknown account (S7). Raises `WrongCredentials`,
+    `Suspended` or `failures.TooManyTries`.
+    """
+    found = queries.account(identifier)
+    counted = failures.attempt(str(found.id) if found else identifier.strip(), ip)
+    if not passwords.matches(found.password_hash if found else None, password):
+        raise WrongCredentials(gettext("E-mail, phone or password is wrong."))
+    counted.take_back()
+    if found.suspended_at is not None:
+        raise Suspended(gettext("This account is suspended: %(reason)s", reason=found.suspended_reason or "…"))
+    with sessions.acting_as(found.id, "member"):
+        renewed = passwords.hashed(password) if passwords.outdated(found.password_hash) else None
+        return _open(found.id, user_agent=user_agent, ip=ip, renewed=renewed, replaces=replaces)
+
+
+@command("session.open")
+def _open(user_id: UUID, *, user_agent: str, ip: str, renewed: str | None, replaces: UUID | None) -> str:
+    member = db.session.scalars(select(User).where(User.id == user_id)).one()
+    if renewed:
+        member.password_hash = renewed
+    if replaces:
+        sessions.revoke(replaces)
+    journal().about("member", user_id)
+    return open_for(member, user_agent=user_agent, ip=ip)
+
+
+def open_for(member: User, *, user_agent: str, ip: str) -> str:
+    """A new session for this member, inside a command; its life depends on their roles (D37)."""
+    from portal.partners.models import BusinessStaff
+
+    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == member.id, BusinessStaff.archived_at.is_(None))
+    return sessions.open_session(
+        member.id,
+        auth_epoch=member.auth_epoch or 0,
+        kind=sessions.kind_of(queries.tenant_roles(member.id), list(db.session.scalars(posts))),
+        user_agent=user_agent,
+        ip=ip,
+        now=sessions.real_now(),
+    )
+
+
+@command("session.open")
+def admit(user_id: UUID, *, user_agent: str, ip: str) -> str:
+    """The first session of somebody who has just joined; returns its cookie."""
+    journal().about("member", user_id)
+    member = db.session.scalars(select(User).where(User.id == user_id)).one()
+    return open_for(member, user_agent=user_agent, ip=ip)
+
+
+@command("session.close")
+def sign_out(user_id: UUID, session_id: UUID) -> None:
+    """End the session of this browser."""
+    sessions.revoke(session_id)
+    journal().about("member", user_id)
+
+
+@command("session.revoke")
+def revoke(user_id: UUID, session_id: UUID) -> None:
+    """Sign one device out. Raises `NotFound` for a session of anybody else."""
+    own = select(DeviceSession.id).where(DeviceSession.id == session_id, DeviceSession.user_id == user_id)
+    if db.session.scalar(own) is None:
+        raise NotFound(gettext("This device is not signed in."))
+    sessions.revoke(session_id)
+    journal().about("member", user_id)
+
+
+@command("session.revoke_others")
+def revoke_others(user_id: UUID, keep: UUID) -> int:
+    """Sign every other device out; returns how many there were."""
+    count = sessions.revoke_all(user_id, but=keep)
+    journal().about("member", user_id)
+    if not count:
+        journal().unchanged()
+    return count
+
+
+def current_session_id() -> UUID | None:
+    """The session of this request, if somebody is signed in."""
+    row: Any = g.get("device_session")
+    return row.id if row is not None else None

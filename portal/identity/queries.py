@@ -1,0 +1,141 @@
+"""Looking for people: by what identifies them exactly, or by the beginnings of words; always by an index (D6)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, case, or_, select
+
+from portal.extensions import db
+from portal.identity import cards, contacts, words
+from portal.identity.models import DeviceSession, MemberWord, TenantRole, User
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member as lists and tills show one."""
+
+    id: UUID
+    name: str
+    card_number: str
+    phone: str | None
+    email: str | None
+    locale: str | None
+    suspended_at: datetime | None
+    suspended_reason: str | None
+    joined_at: datetime
+
+
+COLUMNS = (
+    User.id,
+    User.name,
+    User.card_number,
+    User.phone,
+    User.email,
+    User.locale,
+    User.suspended_at,
+    User.suspended_reason,
+    User.joined_at,
+)
+
+
+def find_member(text: str) -> MemberRow | None:
+    """The one member that this names exactly: card in any writing, QR address, telephone, e-mail. Else None."""
+    keys = _exact_keys(text)
+    if not keys:
+        return None
+    closest = case(*((condition, place) for place, condition in enumerate(keys)), else_=len(keys))
+    statement = (
+        select(*COLUMNS, User.merged_into).where(or_(*keys), User.archived_at.is_(None)).order_by(closest).limit(1)
+    )
+    row = db.session.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return member(row.merged_into) if row.merged_into else MemberRow(*tuple(row)[:-1])  # type: ignore[arg-type]
+
+
+def member(member_id: UUID) -> MemberRow | None:
+    """The member with this id, unless archived."""
+    row = db.session.execute(select(*COLUMNS).where(User.id == member_id, User.archived_at.is_(None))).one_or_none()
+    return MemberRow(*row) if row else None
+
+
+def search_members(q: str, limit: int = 20) -> list[MemberRow]:
+    """Members each of whose words the query begins, by name: parts of it, contacts, last digits of card or phone."""
+    narrowed = matching(select(*COLUMNS), q)
+    if narrowed is None:
+        return []
+    rows = db.session.execute(narrowed.where(*listed()).order_by(User.search_text, User.id).limit(limit))
+    return [MemberRow(*row) for row in rows]
+
+
+def matching(statement: Any, q: str) -> Select[Any] | None:
+    """`statement` over users narrowed to those that the query finds; None when there is nothing to look for."""
+    asked = words.of_query(q)
+    if not asked:
+        return None
+    for word in asked:
+        begins = or_(*(MemberWord.word.op("^@")(spelling) for spelling in words.spellings(word)))
+        statement = statement.where(User.id.in_(select(MemberWord.member_id).where(begins)))
+    return statement
+
+
+def listed() -> tuple[ColumnElement[bool], ...]:
+    """Who is shown in lists: neither archived nor merged into somebody else (G14, D28)."""
+    return User.archived_at.is_(None), User.merged_into.is_(None)
+
+
+def account(identifier: str) -> Any:
+    """What sign-in needs of the account behind an e-mail or a telephone; None when there is none."""
+    keys = _contact_keys(identifier)
+    if not keys:
+        return None
+    columns = (User.id, User.name, User.password_hash, User.auth_epoch, User.suspended_at, User.suspended_reason)
+    return db.session.execute(select(*columns).where(or_(*keys), *listed()).limit(1)).one_or_none()
+
+
+def tenant_roles(user_id: UUID) -> list[str]:
+    """The roles that somebody has over the whole tenant."""
+    return list(
+        db.session.scalars(select(TenantRole.role).where(TenantRole.user_id == user_id).order_by(TenantRole.role))
+    )
+
+
+def open_sessions(user_id: UUID, auth_epoch: int, now: datetime) -> list[Any]:
+    """The devices that are signed in, the one used last first."""
+    statement = (
+        select(
+            DeviceSession.id,
+            DeviceSession.user_agent,
+            DeviceSession.ip,
+            DeviceSession.created_at,
+            DeviceSession.last_seen_at,
+        )
+        .where(
+            DeviceSession.user_id == user_id,
+            DeviceSession.auth_epoch == auth_epoch,
+            DeviceSession.revoked_at.is_(None),
+            DeviceSession.idle_until > now,
+            DeviceSession.expires_at > now,
+        )
+        .order_by(DeviceSession.last_seen_at.desc(), DeviceSession.id)
+    )
+    return list(db.session.execute(statement))
+
+
+def _exact_keys(text: str) -> list[ColumnElement[bool]]:
+    card = cards.valid_card(text)
+    return ([User.card_number == card] if card else []) + _contact_keys(text)
+
+
+def _contact_keys(text: str) -> list[ColumnElement[bool]]:
+    typed = text.strip()
+    try:
+        if "@" in typed:
+            return [User.email == contacts.clean_email(typed)]
+        if contacts.looks_like_phone(typed):
+            return [User.phone == contacts.clean_phone(typed)]
+    except (contacts.InvalidEmail, contacts.InvalidPhone):
+        pass
+    return []

@@ -1,0 +1,260 @@
+"""Members: joining, contacts, passwords, suspension. Every change is a command."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from flask import g
+from flask_babel import gettext
+from sqlalchemy import delete, insert, or_, select
+
+from portal.extensions import db
+from portal.identity import cards, contacts, passwords, queries, sessions, words
+from portal.identity.events import MemberRegistered
+from portal.identity.models import MemberWord, TenantRole, User
+from portal.kernel import clock
+from portal.kernel.commands import command, emit, journal
+from portal.kernel.errors import NotFound, PortalError
+from portal.kernel.model import new_id
+
+CANDIDATES = 3  # card numbers tried at once; two of 9 x 10^10 hardly ever meet
+ROUNDS = 5
+
+
+class ContactTaken(PortalError):
+    """Somebody in this tenant has this e-mail or phone already; `field` says which."""
+
+    code, status = "member.contact_taken", 409
+
+
+class InvalidCard(PortalError):
+    """Not a card number of ours: length or check digit."""
+
+    code = "member.invalid_card"
+
+
+class CardTaken(PortalError):
+    """The card belongs to somebody else."""
+
+    code, status = "member.card_taken", 409
+
+
+class WrongPassword(PortalError):
+    """The password that was asked for once more does not fit."""
+
+    code = "member.wrong_password"
+
+
+class ReasonMissing(PortalError):
+    """Staff must say why."""
+
+    code = "member.reason_missing"
+
+
+@command("member.register", emits=(MemberRegistered,))
+def register_member(
+    *,
+    name: str,
+    phone: str | None = None,
+    email: str | None = None,
+    card_number: str | None = None,
+    locale: str | None = None,
+    timezone: str | None = None,
+    password: str | None = None,
+    joined_via: str,
+    joined_at: datetime | None = None,
+    historical: bool = False,
+) -> UUID:
+    """A new member with a card; contacts and password may come later (D28). Returns the member's id.
+
+    `joined_via`: join, till, desk, import, api, cli or demo. Raises `ContactTaken`, `CardTaken`, `InvalidCard`,
+    `contacts.InvalidName`, `InvalidEmail`, `InvalidPhone` and `passwords.WeakPassword`.
+    """
+    clean = contacts.clean_name(name)
+    mail = contacts.clean_email(email) if email else None
+    number = contacts.clean_phone(phone) if phone else None
+    given = _own_card(card_number) if card_number else None
+    stored = _new_password(password, clean, mail, number) if password else None
+    member = User(
+        id=new_id(),
+        name=clean,
+        email=mail,
+        phone=number,
+        password_hash=stored,
+        search_text=words.folded(clean),
+        locale=locale,
+        timezone=timezone,
+        card_number=_free(mail, number, given),
+        joined_at=joined_at or clock.now(),
+        joined_via=joined_via,
+    )
+    db.session.add(member)
+    db.session.flush()
+    _write_words(member)
+    journal().about("member", member.id)
+    emit(MemberRegistered(member_id=member.id, joined_via=joined_via), historical=historical)
+    return member.id
+
+
+@command("member.set_password")
+def set_password(user_id: UUID, password: str) -> None:
+    """Give a member a password; every session of theirs ends. Raises `WeakPassword`."""
+    member = locked(user_id)
+    member.password_hash = _new_password(password, member.name, member.email, member.phone)
+    _end_sessions(member)
+    journal().about("member", member.id)
+
+
+@command("member.change_password")
+def change_password(user_id: UUID, *, current: str, new: str, user_agent: str, ip: str) -> str:
+    """Replace the password by one's own hand: all sessions end, the cookie of a new one is returned (S2).
+
+    Raises `WrongPassword` and `WeakPassword`.
+    """
+    from portal.identity import access
+
+    member = locked(user_id)
+    if not passwords.matches(member.password_hash, current):
+        raise WrongPassword(gettext("This is not your password."))
+    member.password_hash = _new_password(new, member.name, member.email, member.phone)
+    _end_sessions(member)
+    journal().about("member", member.id)
+    return access.open_for(member, user_agent=user_agent, ip=ip)
+
+
+@command("member.end_sessions")
+def end_sessions(user_id: UUID) -> None:
+    """Sign a person out everywhere, for instance because their roles changed (S2)."""
+    member = locked(user_id)
+    _end_sessions(member)
+    journal().about("member", member.id)
+
+
+@command("member.suspend")
+def suspend(member_id: UUID, *, reason: str) -> None:
+    """Stop an account: nobody signs in to it, tills show the reason. Raises `ReasonMissing`."""
+    why = reason.strip()
+    if not why:
+        raise ReasonMissing(gettext("Say why; the till shows it."))
+    member = locked(member_id)
+    if member.suspended_at is None:
+        member.suspended_at = clock.now()
+    member.suspended_reason = why
+    _end_sessions(member)
+    journal().about("member", member.id)
+    journal().reason(why)
+
+
+@command("member.unsuspend")
+def unsuspend(member_id: UUID, *, reason: str = "") -> None:
+    """Open a suspended account again; one that is open stays as it is."""
+    member = locked(member_id)
+    if member.suspended_at is None:
+        journal().unchanged()
+        return
+    member.suspended_at = member.suspended_reason = None
+    journal().about("member", member.id)
+    if reason.strip():
+        journal().reason(reason.strip())
+
+
+@command("member.edit")
+def edit_member(member_id: UUID, *, name: str, phone: str | None, email: str | None) -> None:
+    """Correct a member's name and contacts. Raises what `register_member` raises for them."""
+    member = locked(member_id)
+    mail = contacts.clean_email(email) if email else None
+    number = contacts.clean_phone(phone) if phone else None
+    if (mail, number) != (member.email, member.phone):
+        _free(mail, number, member.card_number, but=member.id)
+    member.name, member.email, member.phone = contacts.clean_name(name), mail, number
+    member.search_text = words.folded(member.name)
+    if not db.session.is_modified(member):
+        journal().unchanged()
+        return
+    db.session.flush()
+    _write_words(member)
+    journal().about("member", member.id)
+
+
+@command("member.edit_profile")
+def edit_profile(
+    member_id: UUID, *, name: str, phone: str | None, email: str | None, locale: str | None, timezone: str | None
+) -> None:
+    """A member's own details; the language and zone in which they are spoken to."""
+    member = locked(member_id)
+    member.locale, member.timezone = locale, timezone
+    edit_member(member_id, name=name, phone=phone, email=email)
+    journal().about("member", member.id)
+
+
+@command("member.choose_language")
+def choose_language(member_id: UUID, locale: str) -> None:
+    """The language in which a member reads pages and mails."""
+    locked(member_id).locale = locale
+    journal().about("member", member_id)
+
+
+@command("role.grant")
+def grant_role(user_id: UUID, role: str) -> None:
+    """Give somebody a role over the whole tenant: editor, support, finance or admin. They sign in anew (S2)."""
+    member = locked(user_id)
+    journal().about("member", user_id)
+    if role in queries.tenant_roles(user_id):
+        journal().unchanged()
+        return
+    db.session.add(TenantRole(user_id=user_id, role=role))
+    _end_sessions(member)
+
+
+def locked(member_id: UUID) -> User:
+    """The member, their row locked until the command commits (D18). Raises `NotFound`."""
+    statement = select(User).where(User.id == member_id, User.archived_at.is_(None)).with_for_update()
+    member = db.session.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
+    if member is None:
+        raise NotFound(gettext("There is no such member."))
+    return member
+
+
+def _own_card(text: str) -> str:
+    card = cards.valid_card(text)
+    if card is None:
+        raise InvalidCard(gettext("This is not a card number: it has 12 digits, and the last one checks the others."))
+    return card
+
+
+def _free(email: str | None, phone: str | None, card: str | None, but: UUID | None = None) -> str:
+    """The card to use, after one look at who has the contacts or the card already."""
+    for _ in range(ROUNDS):
+        wanted = [card] if card else [cards.new_card_number() for _ in range(CANDIDATES)]
+        taken: list[Any] = [User.card_number.in_(wanted)]
+        taken += [User.email == email] if email else []
+        taken += [User.phone == phone] if phone else []
+        found: Any = select(User.email, User.phone, User.card_number).where(or_(*taken))
+        rows = db.session.execute(found.where(User.id != but) if but else found).all()
+        if email and any(row.email == email for row in rows):
+            raise ContactTaken(gettext("Somebody here has this e-mail already."), field="email")
+        if phone and any(row.phone == phone for row in rows):
+            raise ContactTaken(gettext("Somebody here has this phone number already."), field="phone")
+        used = {row.card_number for row in rows}
+        if card and card in used:
+            raise CardTaken(gettext("Somebody here has this card already."))
+        if left := [number for number in wanted if number not in used]:
+            return left[0]
+    raise CardTaken(gettext("No free card number was found. Try again."))
+
+
+def _new_password(password: str, *known: str | None) -> str:
+    passwords.check_strength(password, *known, g.tenant.name if "tenant" in g else None)
+    return passwords.hashed(password)
+
+
+def _end_sessions(member: User) -> None:
+    member.auth_epoch = (member.auth_epoch or 0) + 1
+    sessions.revoke_all(member.id)
+
+
+def _write_words(member: User) -> None:
+    db.session.execute(delete(MemberWord).where(MemberWord.member_id == member.id))
+    found = words.of_member(member.name, member.card_number, member.phone, member.email)
+    values = [{"tenant_id": member.tenant_id, "word": word, "member_id": member.id} for word in sorted(found)]
+    db.session.execute(insert(MemberWord), values)
