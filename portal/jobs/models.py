@@ -4,14 +4,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
 
 
 class Job(TenantOwned, Model):
-    """`done` of `total` units; `checkpoint` is where a resumed run goes on."""
+    """`done` of `total` units; `checkpoint` is where a resumed run goes on.
+
+    `runner_id` names the run that holds the job; one that lost it to another can write nothing more.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -20,6 +23,7 @@ class Job(TenantOwned, Model):
         tenant_fk("stored_files", "result_file_id"),
         CheckConstraint("state IN ('queued','running','done','failed','cancelled')", name="state"),
         Index(None, "tenant_id", "business_id", "created_at"),
+        Index("ix_jobs_running", "tenant_id", "heartbeat_at", postgresql_where=text("state IN ('queued','running')")),
     )
 
     kind: Mapped[str] = mapped_column(info=pii("keep:technical"))
@@ -34,6 +38,7 @@ class Job(TenantOwned, Model):
     checkpoint: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("keep:technical"))
     source_file_id: Mapped[UUID | None]
     result_file_id: Mapped[UUID | None]
+    runner_id: Mapped[UUID | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[datetime] = recorded_at()
     started_at: Mapped[datetime | None]

@@ -119,10 +119,10 @@ def tier_of(member_id: UUID) -> Tier | None:
 def members_by_tier() -> dict[UUID, int]:
     """How many members stand above the lowest tier, by tier."""
     rows = db.session.execute(
-        text("SELECT tier_id, count(*) FROM tier_memberships WHERE tenant_id = :tenant GROUP BY tier_id"),
+        text("SELECT tier_id, count(*) AS n FROM tier_memberships WHERE tenant_id = :tenant GROUP BY tier_id"),
         {"tenant": current_tenant_id()},
     )
-    return {tier_id: n for tier_id, n in rows}
+    return {row.tier_id: row.n for row in rows}
 
 
 def _program(found: dict[str, Any], zone: str) -> Program:

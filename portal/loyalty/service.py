@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -124,7 +125,7 @@ def check(drafts: Sequence[TierDraft]) -> None:
     """Half-open ranges without a gap or an overlap: the lowest from 0, each threshold above the one before (LOY-10)."""
     if not drafts or drafts[0].threshold != 0:
         raise ProgramInvalid(gettext("The lowest tier begins at 0."))
-    for below, tier in zip(drafts, drafts[1:], strict=False):
+    for below, tier in pairwise(drafts):
         if tier.threshold <= below.threshold:
             raise ProgramInvalid(
                 gettext("Each tier begins above the one before it: two tiers cannot share an amount."), tier=tier.code

@@ -50,3 +50,18 @@ class PurchaseRefunded(Event):
     cause: str
     version: int
     occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendCodeRequested(Event):
+    """A shop asks a member to agree to spending up to `amount` of their bonus; the code itself is in no message."""
+
+    TYPE: ClassVar[str] = "spend_code.requested"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    business_id: UUID
+    spend_code_id: UUID
+    amount: int
+    currency: str
+    expires_at: datetime
