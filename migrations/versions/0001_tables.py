@@ -523,6 +523,13 @@ def upgrade():
         app="SELECT",
     )
     op.create_index(
+        "ix_ledger_entries_lazy",
+        "ledger_entries",
+        ["tenant_id", "account_id", "xact_id"],
+        unique=False,
+        postgresql_where=sa.text("account_version IS NULL"),
+    )
+    op.create_index(
         op.f("ix_ledger_entries_tenant_id_account_id_seq"),
         "ledger_entries",
         ["tenant_id", "account_id", "seq"],
@@ -987,6 +994,7 @@ def upgrade():
         sa.Column("checkpoint", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("source_file_id", sa.Uuid(), nullable=True),
         sa.Column("result_file_id", sa.Uuid(), nullable=True),
+        sa.Column("runner_id", sa.Uuid(), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
@@ -1014,6 +1022,13 @@ def upgrade():
             ondelete="RESTRICT",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_jobs")),
+    )
+    op.create_index(
+        "ix_jobs_running",
+        "jobs",
+        ["tenant_id", "heartbeat_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('queued','running')"),
     )
     op.create_index(
         op.f("ix_jobs_tenant_id_business_id_created_at"),
@@ -1295,6 +1310,7 @@ def downgrade():
     op.drop_index(op.f("ix_lot_allocations_tenant_id_debit_transaction_id"), table_name="lot_allocations")
     op.drop_table("lot_allocations")
     op.drop_index(op.f("ix_jobs_tenant_id_business_id_created_at"), table_name="jobs")
+    op.drop_index("ix_jobs_running", table_name="jobs", postgresql_where=sa.text("state IN ('queued','running')"))
     op.drop_table("jobs")
     op.drop_index(op.f("ix_business_staff_tenant_id_user_id"), table_name="business_staff")
     op.drop_table("business_staff")
@@ -1335,6 +1351,9 @@ def downgrade():
     op.drop_table("lots")
     op.drop_index(op.f("ix_ledger_entries_tenant_id_transaction_id"), table_name="ledger_entries")
     op.drop_index(op.f("ix_ledger_entries_tenant_id_account_id_seq"), table_name="ledger_entries")
+    op.drop_index(
+        "ix_ledger_entries_lazy", table_name="ledger_entries", postgresql_where=sa.text("account_version IS NULL")
+    )
     op.drop_table("ledger_entries")
     op.drop_index(op.f("ix_device_sessions_tenant_id_user_id"), table_name="device_sessions")
     op.drop_table("device_sessions")

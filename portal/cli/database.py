@@ -48,10 +48,10 @@ def create_roles(admin_url: str) -> None:
                 )
             )
         connection.execute("ALTER ROLE portal_backup BYPASSRLS")
+        newer = connection.info.server_version >= 160_000  # noqa: PLR2004  where membership has options
         for role in NOLOGIN_ROLES:  # the owner gives them their functions
-            connection.execute(
-                sql.SQL("GRANT {} TO portal_owner WITH INHERIT FALSE, SET TRUE").format(sql.Identifier(role))
-            )
+            grant = "GRANT {} TO portal_owner" + (" WITH INHERIT FALSE, SET TRUE" if newer else "")
+            connection.execute(sql.SQL(grant).format(sql.Identifier(role)))
         connection.execute("SELECT pg_advisory_unlock(7305070)")
 
 

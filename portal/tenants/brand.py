@@ -30,7 +30,11 @@ class Colour:
 
 def luminance(colour: Colour) -> float:
     """Relative luminance of sRGB, out-of-gamut parts clipped as browsers do for lack of better."""
-    light, a, b = colour.lightness / 100, colour.chroma * math.cos(math.radians(colour.hue)), colour.chroma * math.sin(math.radians(colour.hue))
+    light, a, b = (
+        colour.lightness / 100,
+        colour.chroma * math.cos(math.radians(colour.hue)),
+        colour.chroma * math.sin(math.radians(colour.hue)),
+    )
     long = (light + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (light - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (light - 0.0894841775 * a - 1.2914855480 * b) ** 3
@@ -56,36 +60,71 @@ def themes(colour: Colour) -> dict[str, dict[str, Colour]]:
     """Roles of the light and the dark theme."""
     hue, chroma = colour.hue, colour.chroma
     white = Colour(99, min(0.008, chroma), hue)
-    status = {name: (h + TURN if 0 <= (h - hue) % 360 < NEAR else h - TURN if 0 <= (hue - h) % 360 < NEAR else h) for name, h in STATUS_HUES.items()}
+    status = {
+        name: (h + TURN if 0 <= (h - hue) % 360 < NEAR else h - TURN if 0 <= (hue - h) % 360 < NEAR else h)
+        for name, h in STATUS_HUES.items()
+    }
     light = {
-        "base-100": Colour(99.6, 0.002, hue), "base-200": Colour(96.6, 0.008, hue), "base-300": Colour(90.5, 0.013, hue),
-        "base-content": Colour(23.5, 0.026, hue), "primary": colour, "primary-content": white,
-        "neutral": Colour(27.5, 0.028, hue), "neutral-content": Colour(97, 0.007, hue),
-        "info": Colour(47, 0.09, 245), "info-content": Colour(99, 0, 0),
-        "success": Colour(46, 0.095, status["success"]), "success-content": Colour(99, 0, 0),
-        "warning": Colour(50, 0.105, status["warning"]), "warning-content": Colour(99, 0, 0),
-        "error": Colour(49.5, 0.18, status["error"]), "error-content": Colour(99, 0, 0),
-        "stage": Colour(min(colour.lightness, 51.5), chroma, hue), "stage-content": white,
+        "base-100": Colour(99.6, 0.002, hue),
+        "base-200": Colour(96.6, 0.008, hue),
+        "base-300": Colour(90.5, 0.013, hue),
+        "base-content": Colour(23.5, 0.026, hue),
+        "primary": colour,
+        "primary-content": white,
+        "neutral": Colour(27.5, 0.028, hue),
+        "neutral-content": Colour(97, 0.007, hue),
+        "info": Colour(47, 0.09, 245),
+        "info-content": Colour(99, 0, 0),
+        "success": Colour(46, 0.095, status["success"]),
+        "success-content": Colour(99, 0, 0),
+        "warning": Colour(50, 0.105, status["warning"]),
+        "warning-content": Colour(99, 0, 0),
+        "error": Colour(49.5, 0.18, status["error"]),
+        "error-content": Colour(99, 0, 0),
+        "stage": Colour(min(colour.lightness, 51.5), chroma, hue),
+        "stage-content": white,
     }
     bright = Colour(77, min(chroma, 0.115), hue)
     dark = {
-        "base-100": Colour(24, 0.014, hue), "base-200": Colour(18.5, 0.012, hue), "base-300": Colour(32, 0.018, hue),
-        "base-content": Colour(94, 0.01, hue), "primary": bright, "primary-content": Colour(21, 0.04, hue),
-        "neutral": Colour(88, 0.01, hue), "neutral-content": Colour(20, 0.014, hue),
-        "info": Colour(79, 0.08, 245), "info-content": Colour(20, 0.03, 245),
-        "success": Colour(80, 0.115, status["success"]), "success-content": Colour(20, 0.04, status["success"]),
-        "warning": Colour(84, 0.11, status["warning"]), "warning-content": Colour(21, 0.04, status["warning"]),
-        "error": Colour(75, 0.13, status["error"]), "error-content": Colour(20, 0.05, status["error"]),
-        "stage": Colour(32, min(chroma, 0.075), hue), "stage-content": Colour(97, 0.01, hue),
+        "base-100": Colour(24, 0.014, hue),
+        "base-200": Colour(18.5, 0.012, hue),
+        "base-300": Colour(32, 0.018, hue),
+        "base-content": Colour(94, 0.01, hue),
+        "primary": bright,
+        "primary-content": Colour(21, 0.04, hue),
+        "neutral": Colour(88, 0.01, hue),
+        "neutral-content": Colour(20, 0.014, hue),
+        "info": Colour(79, 0.08, 245),
+        "info-content": Colour(20, 0.03, 245),
+        "success": Colour(80, 0.115, status["success"]),
+        "success-content": Colour(20, 0.04, status["success"]),
+        "warning": Colour(84, 0.11, status["warning"]),
+        "warning-content": Colour(21, 0.04, status["warning"]),
+        "error": Colour(75, 0.13, status["error"]),
+        "error-content": Colour(20, 0.05, status["error"]),
+        "stage": Colour(32, min(chroma, 0.075), hue),
+        "stage-content": Colour(97, 0.01, hue),
     }
     return {"light": light, "dark": dark}
 
 
 PAIRS = (
-    ("base-content", "base-100"), ("base-content", "base-200"), ("primary", "base-100"), ("primary", "base-200"),
-    ("primary-content", "primary"), ("neutral-content", "neutral"), ("stage-content", "stage"),
-    ("success", "base-100"), ("warning", "base-100"), ("error", "base-100"), ("success", "base-200"), ("warning", "base-200"), ("error", "base-200"),
-    ("success-content", "success"), ("warning-content", "warning"), ("error-content", "error"),
+    ("base-content", "base-100"),
+    ("base-content", "base-200"),
+    ("primary", "base-100"),
+    ("primary", "base-200"),
+    ("primary-content", "primary"),
+    ("neutral-content", "neutral"),
+    ("stage-content", "stage"),
+    ("success", "base-100"),
+    ("warning", "base-100"),
+    ("error", "base-100"),
+    ("success", "base-200"),
+    ("warning", "base-200"),
+    ("error", "base-200"),
+    ("success-content", "success"),
+    ("warning-content", "warning"),
+    ("error-content", "error"),
 )
 
 
@@ -123,8 +162,17 @@ def _stylesheet(colour: Colour) -> str:
 def _block(roles: Mapping[str, Colour], *, scheme: str, heat: float, muted: int) -> str:
     parts = [f"color-scheme:{scheme}"]
     parts += [f"--color-{name}:{c.css()}" for name, c in roles.items() if not name.startswith("stage")]
-    parts += [f"--color-{twin}{end}:{roles['primary' + end].css()}" for twin in ("secondary", "accent") for end in ("", "-content")]
-    parts += [f"--stage:{roles['stage'].css()}", f"--stage-content:{roles['stage-content'].css()}", f"--muted-mix:{muted}%", f"--heat-k:{heat}"]
+    parts += [
+        f"--color-{twin}{end}:{roles['primary' + end].css()}"
+        for twin in ("secondary", "accent")
+        for end in ("", "-content")
+    ]
+    parts += [
+        f"--stage:{roles['stage'].css()}",
+        f"--stage-content:{roles['stage-content'].css()}",
+        f"--muted-mix:{muted}%",
+        f"--heat-k:{heat}",
+    ]
     return ";".join(parts)
 
 

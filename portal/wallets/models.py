@@ -92,6 +92,13 @@ class LedgerEntry(TenantOwned, Model):
         Index(None, "tenant_id", "account_id", "seq"),
         Index(None, "tenant_id", "transaction_id"),
         UniqueConstraint("tenant_id", "account_id", "account_version"),
+        Index(
+            "ix_ledger_entries_lazy",
+            "tenant_id",
+            "account_id",
+            "xact_id",
+            postgresql_where=text("account_version IS NULL"),
+        ),
         CheckConstraint("amount <> 0", name="amount"),
     )
 

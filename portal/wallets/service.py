@@ -1,0 +1,318 @@
+"""The ledger, as commands use it: postings between accounts by one call of a SQL function (D17, D21, G18).
+
+Every function here is called inside a command and joins its transaction. Amounts are minor units, above zero.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+from flask_babel import gettext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from portal.extensions import db
+from portal.kernel import clock
+from portal.kernel.books import plain
+from portal.kernel.commands import command, journal
+from portal.kernel.model import new_id
+from portal.wallets.errors import IdempotencyMismatch, InsufficientFunds, InvalidAmount
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose account, and which: found or made by the ledger. All but members' are lazy (D19)."""
+
+    owner_kind: str
+    owner_id: UUID | None
+    owner_key: str
+    type: str
+
+    @classmethod
+    def member(cls, member_id: UUID, kind: str = "bonus") -> "Account":
+        """A member's `main`, `bonus`, `locked` or `points`."""
+        return cls("member", member_id, "", kind)
+
+    @classmethod
+    def issuance(cls, business_id: UUID | None = None) -> "Account":
+        """Where bonus comes from: a business, so that its balance is what its bonuses cost, or the tenant."""
+        if business_id is None:
+            return cls("system", None, "issuance", "issuance")
+        return cls("business", business_id, "", "issuance")
+
+    @classmethod
+    def payable(cls, business_id: UUID) -> "Account":
+        """What the tenant owes a business for bills paid with bonus."""
+        return cls("business", business_id, "", "payable")
+
+    @classmethod
+    def system(cls, key: str) -> "Account":
+        """`breakage`, `fees`, or `clearing:<provider>`."""
+        return cls("system", None, key, key.partition(":")[0])
+
+    def plain(self) -> dict[str, Any]:
+        owner = str(self.owner_id) if self.owner_id else None
+        return {"owner_kind": self.owner_kind, "owner_id": owner, "owner_key": self.owner_key, "type": self.type}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """A movement from `payer` to `payee`. `(source, external_id)` makes it happen once (WAL-3).
+
+    `details` is shown in the statement and may hold the formula; the fields that decide are hashed. `first` is the
+    posting whose lot is drawn first (LOY-6), `partial` takes what there is, `restores` puts amounts back into lots.
+    """
+
+    type: str
+    source: str
+    external_id: str
+    currency: str
+    amount: int
+    payer: Account
+    payee: Account
+    module: str = ""
+    action: str = ""
+    member_id: UUID | None = None
+    business_id: UUID | None = None
+    occurred_at: datetime | None = None
+    caused_by: UUID | None = None
+    reverses_id: UUID | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    activates_at: datetime | None = None
+    expires_at: datetime | None = None
+    priority: int = 50
+    granted: bool = True
+    first: UUID | None = None
+    partial: bool = False
+    restores: Sequence[Mapping[str, Any]] = ()
+
+    def deciding(self) -> dict[str, Any]:
+        """The fields that make two sendings of one key the same thing."""
+        return {
+            "type": self.type,
+            "currency": self.currency,
+            "amount": self.amount,
+            "payer": self.payer.plain(),
+            "payee": self.payee.plain(),
+        }
+
+    def plain(self) -> dict[str, Any]:
+        decide = self.deciding()
+        return {
+            "id": new_id(),
+            **decide,
+            "module": self.module or self.source,
+            "action": self.action or self.type,
+            "source": self.source,
+            "external_id": self.external_id,
+            "request_hash": request_hash(decide),
+            "member_id": self.member_id,
+            "business_id": self.business_id,
+            "occurred_at": self.occurred_at,
+            "caused_by": self.caused_by,
+            "reverses_id": self.reverses_id,
+            "details": {**self.details, "request": field_hashes(decide)},
+            "lot": {
+                "activates_at": self.activates_at,
+                "expires_at": self.expires_at,
+                "priority": self.priority,
+                "granted": self.granted,
+            },
+            "first": self.first,
+            "partial": self.partial,
+            "restores": list(self.restores) or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What became of a posting. Balances are None for lazy accounts; `amount` is less than asked for only if partial."""
+
+    transaction_id: UUID | None
+    replayed: bool
+    amount: int
+    payer_balance: int | None
+    payee_balance: int | None
+    allocations: list[dict[str, Any]]
+
+
+def request_hash(fields: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical JSON (RFC 8785) of the fields that matter."""
+    return hashlib.sha256(rfc8785.dumps(json.loads(json.dumps(fields, default=plain)))).hexdigest()
+
+
+def field_hashes(fields: Mapping[str, Any]) -> dict[str, str]:
+    """A short hash of each field, kept so that a mismatch can name what differs without keeping the values."""
+    return {name: request_hash({"v": value})[:12] for name, value in fields.items()}
+
+
+def differing(kept: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
+    """Names of the fields whose hashes differ."""
+    now = field_hashes(sent)
+    return sorted(name for name in {*kept, *now} if kept.get(name) != now.get(name))
+
+
+_POST = text("SELECT ledger.post(cast(:postings AS jsonb), :at)")
+_BATCH = text(
+    "SELECT ledger.post_batch(cast(:rows AS jsonb), :currency, :business, cast(:source AS text), cast(:module AS text), :at)"
+)
+
+
+def post(*postings: Posting) -> list[Posted]:
+    """Post all of them or none, in one round trip.
+
+    Raises `InsufficientFunds`, `IdempotencyMismatch`, `InvalidAmount`. A repeat of the same content is `replayed`.
+    """
+    made = [p.plain() for p in postings]
+    try:
+        answers = db.session.scalar(_POST, {"postings": json.dumps(made, default=plain), "at": clock.now()}) or []
+    except DBAPIError as error:
+        raise _named(error, postings) from error
+    results = [_posted(answer) for answer in answers]
+    for done in results:
+        if done.transaction_id and not done.replayed:
+            journal().note("ledger_transactions", done.transaction_id, {"amount": [None, done.amount]})
+    return results
+
+
+def _posted(answer: Mapping[str, Any]) -> Posted:
+    return Posted(
+        UUID(answer["id"]) if answer["id"] else None,
+        answer["replayed"],
+        answer["amount"],
+        answer.get("payer_balance"),
+        answer.get("payee_balance"),
+        answer["allocations"],
+    )
+
+
+def _named(error: DBAPIError, postings: Sequence[Posting]) -> Exception:
+    state = getattr(error.orig, "sqlstate", None)
+    if state == "KR402":
+        return InsufficientFunds(gettext("There is not enough on this balance. Nothing was taken."))
+    if state == "KR409":
+        kept = json.loads(getattr(getattr(error.orig, "diag", None), "message_detail", None) or "{}") or {}
+        fields = next((f for p in postings if (f := differing(kept, p.deciding()))), [])
+        return IdempotencyMismatch(gettext("This was posted before with other content."), fields=fields)
+    if state == "KR422":
+        return InvalidAmount(gettext("The amount must be above zero."))
+    return error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accrual:
+    """A row of a bulk accrual; `expires_at` in the past writes the lot as expired (D27)."""
+
+    external_id: str
+    member_id: UUID
+    amount: int
+    occurred_at: datetime
+    expires_at: datetime | None = None
+    caused_by: UUID | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def post_batch(
+    rows: Sequence[Accrual], *, currency: str, business_id: UUID, source: str, module: str = "purchases"
+) -> int:
+    """Accruals of one business, at most a thousand; rows already posted are skipped. Returns how many were posted."""
+    issuer = Account.issuance(business_id).plain()
+    made = []
+    for row in rows:
+        decide = {
+            "type": "accrual",
+            "currency": currency,
+            "amount": row.amount,
+            "payer": issuer,
+            "payee": Account.member(row.member_id).plain(),
+        }
+        made.append(
+            {
+                "id": new_id(),
+                "external_id": row.external_id,
+                "request_hash": request_hash(decide),
+                "member_id": row.member_id,
+                "amount": row.amount,
+                "occurred_at": row.occurred_at,
+                "expires_at": row.expires_at,
+                "caused_by": row.caused_by,
+                "details": {**row.details, "request": field_hashes(decide)},
+            }
+        )
+    if not made:
+        return 0
+    values = {
+        "rows": json.dumps(made, default=plain),
+        "currency": currency,
+        "business": business_id,
+        "source": source,
+        "module": module,
+        "at": clock.now(),
+    }
+    count = int(db.session.scalar(_BATCH, values) or 0)
+    if count:
+        journal().note("ledger_transactions", business_id, {"posted": [None, count]})
+    return count
+
+
+@command("wallet.adjust")
+def adjust(member_id: UUID, amount: int, *, currency: str, reason: str, key: str, kind: str = "bonus") -> Posted:
+    """Give (`amount` > 0) or take (< 0) by hand, with a reason; `key` makes it happen once."""
+    if amount == 0:
+        raise InvalidAmount(gettext("The amount must be above zero."))
+    own, other = Account.member(member_id, kind), Account.issuance()
+    done = post(
+        Posting(
+            type="adjustment",
+            source="adjustment",
+            external_id=key,
+            currency=currency,
+            amount=abs(amount),
+            payer=other if amount > 0 else own,
+            payee=own if amount > 0 else other,
+            module="wallets",
+            action="adjustment",
+            member_id=member_id,
+            details={"reason": reason},
+        )
+    )[0]
+    journal().about("member", member_id)
+    journal().reason(reason)
+    if done.replayed:
+        journal().unchanged()
+    return done
+
+
+@command("wallet.expire")
+def expire_due(limit: int = BATCH) -> int:
+    """Send lots past their date to breakage (LOY-5); returns how many."""
+    return _swept("expire", limit)
+
+
+@command("wallet.activate")
+def activate_due(limit: int = BATCH) -> int:
+    """Make waiting bonus spendable (D14); returns how many lots."""
+    return _swept("activate", limit)
+
+
+def _swept(function: str, limit: int) -> int:
+    statement = text(f"SELECT ledger.{function}(:at, :limit)")
+    done = int(db.session.scalar(statement, {"at": clock.now(), "limit": limit}) or 0)
+    if done:
+        journal().note("lots", function, {"lots": [None, done]})
+    return done
+
+
+@command("wallet.fold")
+def fold_lazy() -> int:
+    """Move settled entries into the checkpoints of lazy accounts (D19); leaves no audit entry, since nothing changed."""
+    done = int(db.session.scalar(text("SELECT ledger.fold()")) or 0)
+    journal().unchanged()
+    return done
