@@ -145,7 +145,7 @@ BEGIN
         IF ledger.has_lots(payee.type, payee.lazy) THEN
             repaid := least(payee.debt, amt);
             restored := q -> 'restores';
-            IF restored IS NOT NULL AND jsonb_array_length(restored) > 0 THEN
+            IF jsonb_typeof(restored) = 'array' THEN
                 UPDATE lots l SET remaining = l.remaining + r.amount, state = 'active', expires_at = coalesce(r.expires_at, l.expires_at)
                   FROM jsonb_to_recordset(restored) AS r (lot uuid, amount bigint, expires_at timestamptz)
                  WHERE l.tenant_id = t AND l.id = r.lot AND l.account_id = payee.id;

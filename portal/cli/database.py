@@ -64,7 +64,7 @@ def grant_database(admin_url: str) -> None:
         for role in LOGIN_ROLES:
             connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
         connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO portal_owner").format(name))
-        connection.execute(sql.SQL("GRANT TEMP ON DATABASE {} TO portal_app").format(name))
+        connection.execute(sql.SQL("GRANT TEMP ON DATABASE {} TO portal_app, portal_ledger").format(name))
         connection.execute(sql.SQL("GRANT portal_owner TO {}").format(me))
         connection.execute("ALTER SCHEMA public OWNER TO portal_owner")
         connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")

@@ -31,10 +31,10 @@ class Balance:
 
 _BALANCES = text("""
 SELECT w.id AS account_id, w.type, w.currency, w.posted, w.held,
-       CASE WHEN w.type IN ('bonus', 'points') THEN coalesce(l.spendable, 0) ELSE w.posted - w.held END AS spendable,
-       coalesce(l.pending, 0) AS pending, l.pending_at, l.next_expiry,
+       CASE WHEN w.type IN ('bonus', 'points') THEN coalesce(l.spendable, 0)::bigint ELSE w.posted - w.held END AS spendable,
+       coalesce(l.pending, 0)::bigint AS pending, l.pending_at, l.next_expiry,
        coalesce((SELECT sum(x.remaining) FROM lots x WHERE x.tenant_id = w.tenant_id AND x.account_id = w.id AND x.remaining > 0
-                    AND x.expires_at = l.next_expiry), 0) AS expiring
+                    AND x.expires_at = l.next_expiry), 0)::bigint AS expiring
   FROM wallet_accounts w
   LEFT JOIN LATERAL (
        SELECT sum(remaining - held) FILTER (WHERE activates_at <= :at AND (expires_at IS NULL OR expires_at > :at)) AS spendable,
