@@ -152,7 +152,7 @@ def disqualify(member_id: UUID, amount: int, occurred_at: datetime, purchase_id:
     if place is None:
         return
     now = clock.now()
-    held = _held_before(place, member_id, place.program.rules.calendar.start(now))
+    held = held_before(place, member_id, place.program.rules.calendar.start(now))
     moves.write(moves.taking_back(place, member_id, amount, occurred_at, now, held_before=held), purchase_id)
 
 
@@ -230,7 +230,7 @@ def locked_position(member_id: UUID) -> Position | None:
     return queries.position(member_id)
 
 
-def _held_before(place: Position, member_id: UUID, window_start: datetime) -> Tier:
+def held_before(place: Position, member_id: UUID, window_start: datetime) -> Tier:
     """The tier held before the first rise of the running window."""
     first = db.session.scalar(
         text(

@@ -68,7 +68,9 @@ def check(kind: str, confirmed_by: str | None, *, business_id: UUID, member_id: 
         return
     if kind == "card_scan":
         if not is_scanned(confirmed_by, business_id, member_id):
-            raise ConfirmationMissing(gettext("To pay with bonus, scan the member's card or type its whole number first."))
+            raise ConfirmationMissing(
+                gettext("To pay with bonus, scan the member's card or type its whole number first.")
+            )
         return
     if not confirmed_by or not confirmed_by.startswith("code:"):
         raise ConfirmationMissing(gettext("To pay with bonus, ask the member for the code on their phone."))
@@ -88,15 +90,26 @@ def request_code(business_id: UUID, member_id: UUID, amount: int, currency: str)
         values,
     )
     row = SpendCode(
-        id=new_id(), business_id=business_id, member_id=member_id, amount=amount, currency=currency,
-        requested_by=g.get("actor_id"), created_at=now, expires_at=now + CODE_LASTS,
-    )  # fmt: skip
+        id=new_id(),
+        business_id=business_id,
+        member_id=member_id,
+        amount=amount,
+        currency=currency,
+        requested_by=g.get("actor_id"),
+        created_at=now,
+        expires_at=now + CODE_LASTS,
+    )
     db.session.add(row)
     db.session.flush()
     journal().about("member", member_id)
     emit(
         SpendCodeRequested(
-            member_id=member_id, business_id=business_id, spend_code_id=row.id, amount=amount, currency=currency, expires_at=row.expires_at
+            member_id=member_id,
+            business_id=business_id,
+            spend_code_id=row.id,
+            amount=amount,
+            currency=currency,
+            expires_at=row.expires_at,
         )
     )
     return row.id
@@ -125,8 +138,12 @@ def digits_of(code_id: UUID) -> str:
 
 def _use(typed: str, business_id: UUID, member_id: UUID, amount: int) -> None:
     values: dict[str, Any] = {
-        "tenant": current_tenant_id(), "business": business_id, "member": member_id, "now": clock.now(), "purpose": PURPOSE,
-    }  # fmt: skip
+        "tenant": current_tenant_id(),
+        "business": business_id,
+        "member": member_id,
+        "now": clock.now(),
+        "purpose": PURPOSE,
+    }
     row = db.session.execute(
         text(
             "SELECT c.id, c.amount, (SELECT count(*) FROM otp_attempts o WHERE o.tenant_id = c.tenant_id"

@@ -23,21 +23,43 @@ TWICE_WITHIN = timedelta(minutes=2)
 _cashiers = User.__table__.alias("cashiers")
 _members = User.__table__.alias("members")
 COLUMNS = (
-    Purchase.id, Purchase.business_id, Purchase.member_id, Purchase.receipt_number, Purchase.amount, Purchase.paid_with_bonus,
-    Purchase.bonus_accrued, Purchase.refunded_total, Purchase.bonus_taken_back, Purchase.bonus_given_back, Purchase.currency,
-    Purchase.occurred_at, Purchase.recorded_at, Purchase.source, Purchase.till, Purchase.cashier_id, Purchase.device_id,
-    Purchase.category, Purchase.version,
-)  # fmt: skip
+    Purchase.id,
+    Purchase.business_id,
+    Purchase.member_id,
+    Purchase.receipt_number,
+    Purchase.amount,
+    Purchase.paid_with_bonus,
+    Purchase.bonus_accrued,
+    Purchase.refunded_total,
+    Purchase.bonus_taken_back,
+    Purchase.bonus_given_back,
+    Purchase.currency,
+    Purchase.occurred_at,
+    Purchase.recorded_at,
+    Purchase.source,
+    Purchase.till,
+    Purchase.cashier_id,
+    Purchase.device_id,
+    Purchase.category,
+    Purchase.version,
+)
 
 
 def purchase(purchase_id: UUID) -> Any:
     """One purchase with its member's, cashier's, shop's and tier's names, and its trace; None when there is none."""
     statement = (
         _named(
-            *COLUMNS, Purchase.external_id, Purchase.earn_base, Purchase.rate_num, Purchase.rate_den, Purchase.historical,
-            Purchase.trace, Business.name.label("business"), Business.slug.label("business_slug"),
+            *COLUMNS,
+            Purchase.external_id,
+            Purchase.earn_base,
+            Purchase.rate_num,
+            Purchase.rate_den,
+            Purchase.historical,
+            Purchase.trace,
+            Business.name.label("business"),
+            Business.slug.label("business_slug"),
             StatusTier.name_i18n.label("tier_name"),
-        )  # fmt: skip
+        )
         .join(Business, and_(Business.tenant_id == Purchase.tenant_id, Business.id == Purchase.business_id))
         .outerjoin(StatusTier, and_(StatusTier.tenant_id == Purchase.tenant_id, StatusTier.id == Purchase.tier_id))
         .where(Purchase.id == purchase_id)
@@ -48,9 +70,14 @@ def purchase(purchase_id: UUID) -> Any:
 def lines_of(purchase_id: UUID) -> Sequence[Any]:
     """The receipt's lines in order."""
     columns = (
-        PurchaseLine.number, PurchaseLine.sku, PurchaseLine.name, PurchaseLine.category, PurchaseLine.quantity,
-        PurchaseLine.amount, PurchaseLine.earns,
-    )  # fmt: skip
+        PurchaseLine.number,
+        PurchaseLine.sku,
+        PurchaseLine.name,
+        PurchaseLine.category,
+        PurchaseLine.quantity,
+        PurchaseLine.amount,
+        PurchaseLine.earns,
+    )
     return db.session.execute(
         select(*columns).where(PurchaseLine.purchase_id == purchase_id).order_by(PurchaseLine.number)
     ).all()
@@ -61,10 +88,19 @@ def refunds_of(purchase_id: UUID) -> Sequence[Any]:
     actor = User.__table__.alias("actor")
     statement = (
         select(
-            PurchaseRefund.id, PurchaseRefund.external_id, PurchaseRefund.amount, PurchaseRefund.eligible, PurchaseRefund.lines,
-            PurchaseRefund.bonus_taken_back, PurchaseRefund.bonus_given_back, PurchaseRefund.unrecovered,
-            PurchaseRefund.cause, PurchaseRefund.reason, PurchaseRefund.occurred_at, actor.c.name.label("actor"),
-        )  # fmt: skip
+            PurchaseRefund.id,
+            PurchaseRefund.external_id,
+            PurchaseRefund.amount,
+            PurchaseRefund.eligible,
+            PurchaseRefund.lines,
+            PurchaseRefund.bonus_taken_back,
+            PurchaseRefund.bonus_given_back,
+            PurchaseRefund.unrecovered,
+            PurchaseRefund.cause,
+            PurchaseRefund.reason,
+            PurchaseRefund.occurred_at,
+            actor.c.name.label("actor"),
+        )
         .outerjoin(actor, and_(actor.c.tenant_id == PurchaseRefund.tenant_id, actor.c.id == PurchaseRefund.actor_id))
         .where(PurchaseRefund.purchase_id == purchase_id)
         .order_by(PurchaseRefund.recorded_at, PurchaseRefund.id)
@@ -150,14 +186,23 @@ def tills_of(business_id: UUID) -> list[str]:
     """The names of the tills that have rung up purchases here."""
     return list(
         db.session.scalars(
-            select(Purchase.till).where(Purchase.business_id == business_id, Purchase.till != "").distinct().order_by(Purchase.till).limit(50)
+            select(Purchase.till)
+            .where(Purchase.business_id == business_id, Purchase.till != "")
+            .distinct()
+            .order_by(Purchase.till)
+            .limit(50)
         )
     )
 
 
 def _named(*columns: Any) -> Select[Any]:
     return (
-        select(*columns, _members.c.name.label("member"), _members.c.card_number.label("card_number"), _cashiers.c.name.label("cashier"))
+        select(
+            *columns,
+            _members.c.name.label("member"),
+            _members.c.card_number.label("card_number"),
+            _cashiers.c.name.label("cashier"),
+        )
         .join(_members, and_(_members.c.tenant_id == Purchase.tenant_id, _members.c.id == Purchase.member_id))
         .outerjoin(_cashiers, and_(_cashiers.c.tenant_id == Purchase.tenant_id, _cashiers.c.id == Purchase.cashier_id))
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
 from flask_babel import gettext
 
@@ -48,18 +49,27 @@ class Line:
         try:
             quantity = Decimal(line.quantity)
         except InvalidOperation as error:
-            raise InvalidPurchase(gettext("Line %(number)s: the quantity is no number.", number=number), field="lines") from error
+            raise InvalidPurchase(
+                gettext("Line %(number)s: the quantity is no number.", number=number), field="lines"
+            ) from error
         if not quantity.is_finite() or not 0 < quantity < MOST_QUANTITY or quantity != round(quantity, 3):
             raise InvalidPurchase(
                 gettext("Line %(number)s: the quantity is above zero and has three decimals at most.", number=number),
                 field="lines",
             )
         if not 0 <= line.amount <= BIGGEST:
-            raise InvalidPurchase(gettext("Line %(number)s: the amount cannot be below zero.", number=number), field="lines")
+            raise InvalidPurchase(
+                gettext("Line %(number)s: the amount cannot be below zero.", number=number), field="lines"
+            )
         if not line.name.strip():
             raise InvalidPurchase(gettext("Line %(number)s: the goods need a name.", number=number), field="lines")
         return cls(
-            _short(line.name, "name"), line.amount, quantity, _short(line.sku, "sku"), _short(line.category, "category"), bool(line.earns)
+            _short(line.name, "name"),
+            line.amount,
+            quantity,
+            _short(line.sku, "sku"),
+            _short(line.category, "category"),
+            bool(line.earns),
         )
 
 
@@ -71,6 +81,59 @@ def lines_of(given: Sequence[Line | Mapping[str, Any]], amount: int) -> tuple[Li
     if lines and sum(line.amount for line in lines) != amount:
         raise LinesMismatch(gettext("The lines do not add up to the amount."), field="lines")
     return lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sale:
+    """A purchase as asked for. Amounts are minor units; what is None the shop's own is taken for."""
+
+    business_id: UUID
+    member_id: UUID
+    amount: int
+    external_id: str
+    currency: str | None
+    occurred_at: datetime | None
+    category: str | None
+    location_id: UUID | None
+    till: str
+    receipt_number: str | None
+    lines: tuple[Line, ...]
+    bonus_to_spend: int
+    source: str
+    historical: bool
+
+    def __post_init__(self) -> None:
+        check_texts(
+            external_id=self.external_id, receipt_number=self.receipt_number, till=self.till, category=self.category
+        )
+        if not self.external_id:
+            raise InvalidPurchase(gettext("A purchase needs a key of its own."), field="external_id")
+        if not 0 <= self.amount <= BIGGEST:
+            raise InvalidPurchase(gettext("The amount cannot be below zero."), field="amount")
+        if not 0 <= self.bonus_to_spend <= self.amount:
+            raise InvalidPurchase(gettext("The bonus cannot be more than the bill."), field="bonus_to_spend")
+
+    @property
+    def no_earn(self) -> int:
+        """What of the bill brings no bonus."""
+        return sum(line.amount for line in self.lines if not line.earns)
+
+    def fingerprint(self) -> tuple[str, dict[str, str]]:
+        """What makes a second sending the same one; how the member agreed to spend is not part of it."""
+        return fingerprint(
+            {
+                "member_id": str(self.member_id),
+                "amount": self.amount,
+                "currency": self.currency,
+                "occurred_at": self.occurred_at,
+                "category": self.category,
+                "location_id": str(self.location_id) if self.location_id else None,
+                "till": self.till or None,
+                "receipt_number": self.receipt_number,
+                "lines": self.lines or None,
+                "bonus_to_spend": self.bonus_to_spend or None,
+            }
+        )
 
 
 def check_texts(**texts: str | None) -> None:
@@ -99,9 +162,13 @@ def _short(value: Any, name: str) -> Any:
 def _canonical(value: Any) -> Any:
     if isinstance(value, Line):
         return {
-            "name": value.name, "amount": value.amount, "quantity": str(value.quantity.normalize()), "sku": value.sku,
-            "category": value.category, "earns": value.earns,
-        }  # fmt: skip
+            "name": value.name,
+            "amount": value.amount,
+            "quantity": str(value.quantity.normalize()),
+            "sku": value.sku,
+            "category": value.category,
+            "earns": value.earns,
+        }
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, str | int | bool):

@@ -1,0 +1,172 @@
+"""How a purchase and a refund move the ledger (G18), each in one call of it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from portal.extensions import db
+from portal.kernel import clock, money
+from portal.kernel.tenancy import current_tenant_id
+from portal.wallets.service import Account, Posting, post
+
+
+def purchase(
+    purchase_id: UUID,
+    *,
+    business_id: UUID,
+    member_id: UUID,
+    currency: str,
+    spend: int,
+    accrue: int,
+    expires_at: datetime | None,
+    occurred_at: datetime,
+    details: Mapping[str, Any],
+) -> int | None:
+    """Spend, then accrue. Returns the member's bonus afterwards; None, and no posting at all, when both are zero.
+
+    Raises the ledger's `InsufficientFunds`.
+    """
+    bonus, common = (
+        Account.member(member_id),
+        _common(purchase_id, business_id, member_id, currency, occurred_at, details),
+    )
+    made: list[Posting] = []
+    if spend:
+        payable = Account.payable(business_id)
+        made.append(
+            Posting(
+                type="redemption",
+                source="purchase",
+                external_id=f"{purchase_id}:spend",
+                amount=spend,
+                payer=bonus,
+                payee=payable,
+                **common,
+            )
+        )
+    if accrue:
+        issuance = Account.issuance(business_id)
+        made.append(
+            Posting(
+                type="accrual",
+                source="purchase",
+                external_id=str(purchase_id),
+                amount=accrue,
+                payer=issuance,
+                payee=bonus,
+                activates_at=min(occurred_at, clock.now()),
+                expires_at=expires_at,
+                **common,
+            )
+        )
+    if not made:
+        return None
+    last = post(*made)[-1]
+    return last.payee_balance if accrue else last.payer_balance
+
+
+def refund(
+    refund_id: UUID,
+    *,
+    purchase_id: UUID,
+    business_id: UUID,
+    member_id: UUID,
+    currency: str,
+    take_back: int,
+    give_back: int,
+    grace_days: int,
+    occurred_at: datetime,
+    details: Mapping[str, Any],
+) -> tuple[int, int | None]:
+    """Give back what was paid with bonus, then take back what was earned, as far as the balance reaches (LOY-6).
+
+    Returns what was really taken and the member's bonus afterwards, None when nothing moved.
+    """
+    bonus, common = (
+        Account.member(member_id),
+        _common(purchase_id, business_id, member_id, currency, occurred_at, details),
+    )
+    made: list[Posting] = []
+    if give_back:
+        made.append(
+            Posting(
+                type="refund_restore",
+                source="refund",
+                external_id=f"{refund_id}:restore",
+                amount=give_back,
+                payer=Account.payable(business_id),
+                payee=bonus,
+                **common,
+                restores=_to_their_lots(purchase_id, give_back, occurred_at, timedelta(days=grace_days)),
+            )
+        )
+    if take_back:
+        made.append(
+            Posting(
+                type="refund_reversal",
+                source="refund",
+                external_id=str(refund_id),
+                amount=take_back,
+                payer=bonus,
+                payee=Account.issuance(business_id),
+                first=_accrual(purchase_id),
+                partial=True,
+                **common,
+            )
+        )
+    if not made:
+        return 0, None
+    last = post(*made)[-1]
+    return (last.amount, last.payer_balance) if take_back else (0, last.payee_balance)
+
+
+def _common(
+    purchase_id: UUID,
+    business_id: UUID,
+    member_id: UUID,
+    currency: str,
+    occurred_at: datetime,
+    details: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "module": "purchases",
+        "currency": currency,
+        "member_id": member_id,
+        "business_id": business_id,
+        "occurred_at": occurred_at,
+        "caused_by": purchase_id,
+        "details": {"purchase_id": str(purchase_id), **details},
+    }
+
+
+def _accrual(purchase_id: UUID) -> UUID | None:
+    """The posting whose lot goes back first."""
+    return db.session.scalar(
+        text(
+            "SELECT id FROM ledger_transactions WHERE tenant_id = :tenant AND caused_by = :purchase AND type = 'accrual' LIMIT 1"
+        ),
+        {"tenant": current_tenant_id(), "purchase": purchase_id},
+    )
+
+
+def _to_their_lots(purchase_id: UUID, amount: int, now: datetime, grace: timedelta) -> list[dict[str, Any]]:
+    """Parts of `amount` for the lots that paid, in proportion to what each still has out; a burnt lot gets a grace."""
+    paid = db.session.execute(
+        text("""
+        SELECT l.id, l.expires_at, sum(a.amount)::bigint AS still_out
+          FROM ledger_transactions x
+          JOIN lot_allocations a ON a.tenant_id = x.tenant_id AND a.debit_transaction_id = x.id
+          JOIN lots l ON l.tenant_id = a.tenant_id AND l.id = a.lot_id
+         WHERE x.tenant_id = :tenant AND x.caused_by = :purchase AND x.type IN ('redemption', 'refund_restore')
+         GROUP BY l.id, l.expires_at, l.seq HAVING sum(a.amount) > 0 ORDER BY l.seq"""),
+        {"tenant": current_tenant_id(), "purchase": purchase_id},
+    ).all()
+    parts = money.split(amount, [lot.still_out for lot in paid])
+    return [
+        {"lot": lot.id, "amount": part, "expires_at": now + grace if lot.expires_at and lot.expires_at <= now else None}
+        for lot, part in zip(paid, parts, strict=True)
+        if part
+    ]
