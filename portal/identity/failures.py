@@ -63,7 +63,7 @@ class Attempt:
 
     def take_back(self) -> None:
         """The password was right: this try and the account's earlier ones are forgotten, and old ones with them."""
-        side_transaction(
+        _aside(
             "DELETE FROM login_failures WHERE tenant_id = :tenant AND"
             " ((kind = 'account' AND key = :account) OR id = :address_row OR at < :old)",
             {**self._named("account", "address_row"), "old": sessions.real_now() - KEPT},
@@ -71,7 +71,7 @@ class Attempt:
 
     def undo(self) -> None:
         """The try was not let through, so it counts for nothing."""
-        side_transaction(
+        _aside(
             "DELETE FROM login_failures WHERE tenant_id = :tenant AND id IN (:account_row, :address_row)",
             self._named("account_row", "address_row"),
         )
@@ -90,7 +90,7 @@ def attempt(account: str, address: str) -> Attempt:
         "address": _key(address),
     }
     counted = Attempt(values)
-    side_transaction(_INSERT, values)
+    _aside(_INSERT, values)
     rows = db.session.execute(_COUNT, {**values, "window": WINDOW, "allowed": ALLOWED}).all()
     full = [row for row in rows if row.tries >= ALLOWED]
     if full:
@@ -98,6 +98,12 @@ def attempt(account: str, address: str) -> Attempt:
         free_at = max(row.blocking + WINDOW for row in full)
         raise TooManyTries(int((free_at - full[0].now).total_seconds()) + 1)
     return counted
+
+
+def _aside(statement: str, values: dict[str, Any]) -> None:
+    """Write on the side; the session gives its connection back first, so that one request never holds two."""
+    db.session.rollback()
+    side_transaction(statement, values)
 
 
 def _key(value: str) -> str:

@@ -8,7 +8,7 @@ from flask import current_app, url_for
 from portal.kernel.authz import Permission
 
 LONGEST = 2000
-DOORS = {"/login", "/logout", "/join"}
+DOORS = {"/login", "/logout", "/join", "/language", "/theme"}
 
 
 def safe_path(text: str | None) -> str | None:
@@ -26,6 +26,14 @@ def safe_path(text: str | None) -> str | None:
     return text
 
 
+def referred(referrer: str | None, base: str) -> str | None:
+    """The path of the page that sent the request, if it is one of this host's; `base` is `http://host/`."""
+    if not referrer or not referrer.startswith(base):
+        return None
+    path = "/" + referrer.removeprefix(base)
+    return path if path in {"/login", "/join"} else safe_path(path)
+
+
 def first_page(person: Any) -> str:
     """The room that a person works in: admin, desk, till; everybody else goes home."""
     if person.may(Permission.DASHBOARD_READ):
@@ -34,6 +42,11 @@ def first_page(person: Any) -> str:
         post = next((post for post in person.staff if post.role in roles), None)
         if post is not None:
             return _address(endpoint, business=post.slug)
+    return home()
+
+
+def home() -> str:
+    """A member's first page."""
     return _address("home.index")
 
 

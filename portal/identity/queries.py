@@ -52,7 +52,7 @@ def find_member(text: str) -> MemberRow | None:
     row = db.session.execute(statement).one_or_none()
     if row is None:
         return None
-    return member(row.merged_into) if row.merged_into else MemberRow(*tuple(row)[:-1])  # type: ignore[arg-type]
+    return member(row.merged_into) if row.merged_into else MemberRow(*tuple(row)[:-1])
 
 
 def member(member_id: UUID) -> MemberRow | None:

@@ -27,6 +27,12 @@ class ContactTaken(PortalError):
     code, status = "member.contact_taken", 409
 
 
+class AlreadyHere(PortalError):
+    """The contacts of a newcomer are somebody's."""
+
+    code, status = "member.already_here", 422
+
+
 class InvalidCard(PortalError):
     """Not a card number of ours: length or check digit."""
 
@@ -94,6 +100,23 @@ def register_member(
     journal().about("member", member.id)
     emit(MemberRegistered(member_id=member.id, joined_via=joined_via), historical=historical)
     return member.id
+
+
+@command("member.join")
+def join(*, name: str, email: str | None, phone: str | None, password: str, locale: str) -> UUID:
+    """A stranger becomes a member by their own hand, having agreed to the terms. Raises `AlreadyHere` or what
+    `register_member` raises; what exactly is taken is not said."""
+    try:
+        member_id = register_member(
+            name=name, email=email, phone=phone, password=password, locale=locale, joined_via="join"
+        )
+    except ContactTaken as error:
+        raise AlreadyHere(
+            gettext("No new account can be made with this e-mail and phone. If you are a member already, sign in.")
+        ) from error
+    journal().about("member", member_id)
+    journal().reason("agreed to the terms")
+    return member_id
 
 
 @command("member.set_password")
@@ -213,6 +236,13 @@ def locked(member_id: UUID) -> User:
     if member is None:
         raise NotFound(gettext("There is no such member."))
     return member
+
+
+def other_contacts(member: User, email: str | None, phone: str | None) -> bool:
+    """Whether these are other contacts than the member's, however they are written."""
+    mail = contacts.clean_email(email) if email else None
+    number = contacts.clean_phone(phone) if phone else None
+    return (mail, number) != (member.email, member.phone)
 
 
 def _own_card(text: str) -> str:

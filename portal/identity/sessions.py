@@ -33,7 +33,7 @@ LIVES: dict[str, tuple[timedelta, timedelta]] = {  # idle, absolute (D37)
 }
 DESK_ROLES, ADMIN_ROLES = {"manager", "owner", "editor", "support"}, {"finance", "admin"}
 _FIND = text("""
-SELECT s.id, s.user_id, s.data, s.last_seen_at, s.idle_until, s.expires_at, u.name, u.locale, u.timezone,
+SELECT s.id, s.user_id, s.auth_epoch, s.data, s.last_seen_at, s.idle_until, s.expires_at, u.name, u.locale, u.timezone,
        clock_timestamp() AS now,
        ARRAY(SELECT role FROM tenant_roles r WHERE r.tenant_id = s.tenant_id AND r.user_id = u.id) AS roles,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(b.id, b.slug, b.name, f.role, f.location_id)
@@ -66,6 +66,7 @@ class PortalSessionInterface(SecureCookieSessionInterface):
         elif session.modified and dict(session) != row.data:
             import json
 
+            db.session.rollback()  # the view is done: one request never holds two connections
             side_transaction(
                 "UPDATE device_sessions SET data = cast(:data AS jsonb) WHERE tenant_id = :tenant AND id = :id",
                 {"data": json.dumps(dict(session), default=plain), "tenant": g.tenant_id, "id": row.id},
@@ -79,7 +80,10 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_SECURE=settings().secure, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True
     )
     app.extensions.setdefault("any_host", set())
+    from portal.platform.rooms import keep_apart
+
     app.before_request(enter_tenant)
+    app.before_request(keep_apart)
     app.before_request(enter_session)
     app.after_request(_send_cookie)
     login_manager.request_loader(lambda _: g.get("person"))
@@ -128,6 +132,7 @@ def enter_session() -> None:
 
 
 def _touch(row: Any, kind: str) -> None:
+    db.session.rollback()  # gives the connection back first
     side_transaction(
         "UPDATE device_sessions SET last_seen_at = clock_timestamp(),"
         " idle_until = least(expires_at, clock_timestamp() + :idle) WHERE tenant_id = :tenant AND id = :id",

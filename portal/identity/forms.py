@@ -1,0 +1,147 @@
+"""The forms of people's pages."""
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from flask_babel import gettext, lazy_gettext as _l
+from wtforms import BooleanField, Field, HiddenField, SelectField, StringField, TextAreaField
+from wtforms.validators import DataRequired, Length, Optional
+from wtforms.widgets import PasswordInput
+
+from portal.identity import contacts, passwords
+from portal.web.forms import REQUIRED, PortalForm, no_nul
+from portal.web.locale import offered
+
+LANGUAGES = {"en": "English", "ru": "Русский"}
+
+
+class SecretField(Field):
+    """A password: taken exactly as typed and never sent back."""
+
+    widget = PasswordInput()
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.data = valuelist[0] if valuelist else None
+
+    def _value(self) -> str:
+        return ""
+
+
+def _name() -> StringField:
+    return StringField(
+        _l("Name"),
+        [DataRequired(REQUIRED), no_nul, Length(max=contacts.LONGEST_NAME)],
+        render_kw={"autocomplete": "name", "maxlength": contacts.LONGEST_NAME},
+    )
+
+
+def _email() -> StringField:
+    return StringField(
+        _l("E-mail"),
+        [Optional(), no_nul, Length(max=contacts.LONGEST_EMAIL)],
+        render_kw={"type": "email", "autocomplete": "email", "inputmode": "email", "maxlength": contacts.LONGEST_EMAIL},
+    )
+
+
+def _phone() -> StringField:
+    return StringField(
+        _l("Phone"),
+        [Optional(), no_nul, Length(max=contacts.LONGEST_PHONE)],
+        render_kw={"type": "tel", "autocomplete": "tel", "maxlength": contacts.LONGEST_PHONE},
+    )
+
+
+def _new_password(label: str) -> SecretField:
+    return SecretField(
+        label, [DataRequired(REQUIRED)], render_kw={"autocomplete": "new-password", "minlength": passwords.SHORTEST}
+    )
+
+
+class ContactsForm(PortalForm):
+    """A name and two ways to be reached; refusals of the service land on their field."""
+
+    name = _name()
+    email = _email()
+    phone = _phone()
+
+    def refuse(self, error: Any) -> None:
+        """Show a named refusal where it belongs."""
+        field = error.extra.get("field") or {
+            "member.invalid_name": "name",
+            "member.invalid_email": "email",
+            "member.invalid_phone": "phone",
+            "member.invalid_card": "card_number",
+            "member.card_taken": "card_number",
+            "member.weak_password": "password",
+            "member.wrong_password": "password",
+        }.get(error.code)
+        target = getattr(self, field or "name", None)
+        (target if target is not None else self.name).errors = [error.message]
+
+
+class SignInForm(PortalForm):
+    """E-mail or phone in one field: people do not remember which they gave."""
+
+    email = StringField(
+        _l("E-mail or phone"),
+        [DataRequired(REQUIRED), no_nul, Length(max=contacts.LONGEST_EMAIL)],
+        render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
+    )
+    password = SecretField(_l("Password"), [DataRequired(REQUIRED)], render_kw={"autocomplete": "current-password"})
+    next = HiddenField()
+
+
+class JoinForm(ContactsForm):
+    """A stranger becomes a member."""
+
+    password = _new_password(_l("Password"))
+    agreed = BooleanField(_l("I agree that my purchases are counted here to give me bonus"), [DataRequired(REQUIRED)])
+    next = HiddenField()
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        fine = super().validate(extra_validators)
+        if not self.email.data and not self.phone.data:
+            self.email.errors = [gettext("Give an e-mail or a phone number: you sign in with it.")]
+            return False
+        return bool(fine)
+
+
+class PasswordForm(PortalForm):
+    """A new password, by whoever knows the old one."""
+
+    current = SecretField(_l("Password now"), [DataRequired(REQUIRED)], render_kw={"autocomplete": "current-password"})
+    new = _new_password(_l("New password"))
+
+
+class ProfileForm(ContactsForm):
+    """A member's own details. The password is asked for when what they sign in with changes."""
+
+    locale = SelectField(_l("Language"), [Optional()])
+    timezone = SelectField(_l("Time zone"), [Optional()])
+    password = SecretField(_l("Password now"), render_kw={"autocomplete": "current-password"})
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.locale.choices = [(code, LANGUAGES[code]) for code in offered()]
+        self.timezone.choices = [("", gettext("As the community")), *((name, name) for name in zones())]
+
+
+class NewMemberForm(ContactsForm):
+    """A member written in by staff; the card is drawn when none is given."""
+
+    card_number = StringField(
+        _l("Card number"), [Optional(), no_nul, Length(max=32)], render_kw={"inputmode": "numeric"}
+    )
+
+
+class SuspensionForm(PortalForm):
+    """Why an account is stopped: the till shows it."""
+
+    reason = TextAreaField(_l("Reason"), [DataRequired(REQUIRED), no_nul, Length(max=300)], render_kw={"rows": 2})
+
+
+def zones() -> list[str]:
+    """Time zones by place; the old three-letter ones are left out."""
+    return sorted(
+        name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))
+    )

@@ -1,0 +1,70 @@
+"""The member's card: on their phone, at the address in its QR code, and kept for when there is no network."""
+
+from typing import Any
+
+from flask import Response, current_app, g, jsonify, redirect, send_from_directory, url_for
+from flask_login import current_user
+
+from portal.identity import cards, onward, queries
+from portal.identity.views.blueprints import identity
+from portal.kernel import clock
+from portal.kernel.authz import BUSINESS_ROLES, LOGIN, PUBLIC, Permission
+from portal.web.fragments import render
+
+
+@identity.route("/me/card", permission=LOGIN)
+def card() -> Any:
+    from portal.loyalty.queries import tier_of
+    from portal.wallets.queries import spendable
+
+    member = queries.member(current_user.id)
+    assert member is not None  # noqa: S101  the session says so
+    return render(
+        "identity/card.html",
+        member=member,
+        address=cards.card_url(g.tenant, member.card_number),
+        number=cards.shown(member.card_number),
+        tier=tier_of(member.id),
+        spendable=spendable(member.id),
+        short=cards.short_code(member.card_number),
+        home=onward.home(),
+        at=clock.now(),
+    )
+
+
+@identity.route("/c/<card>", permission=PUBLIC)
+def invitation(card: str) -> Any:
+    """Behind the QR code: a cashier comes to the till with the member chosen, anybody else learns what this is.
+
+    The page is the same whether the card exists or not.
+    """
+    number = cards.valid_card(card)
+    posts = [post for post in current_user.staff if Permission.PURCHASES_CREATE in BUSINESS_ROLES[post.role]]
+    if number and posts and "purchases_till.find" in current_app.view_functions:
+        return redirect(url_for("purchases_till.find", business=posts[0].slug, q=number), code=303)
+    if current_user.is_authenticated:
+        return redirect(url_for("identity.card"), code=303)
+    return render("identity/invitation.html")
+
+
+@identity.route("/sw.js", permission=PUBLIC)
+def service_worker() -> Response:
+    """The worker has to lie at the root to see the card's page."""
+    answer = send_from_directory(str(current_app.static_folder), "js/sw.js", mimetype="text/javascript", max_age=0)
+    answer.headers["Service-Worker-Allowed"] = "/"
+    return answer
+
+
+@identity.route("/manifest.webmanifest", permission=PUBLIC)
+def manifest() -> Response:
+    """What a phone needs to put the community on its home screen."""
+    answer = jsonify(
+        name=g.tenant.name,
+        short_name=g.tenant.name[:12],
+        start_url="/me/card",
+        scope="/",
+        display="standalone",
+        icons=[{"src": url_for("static", filename="mark.svg"), "sizes": "any", "type": "image/svg+xml"}],
+    )
+    answer.mimetype = "application/manifest+json"
+    return answer

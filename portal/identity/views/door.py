@@ -1,0 +1,147 @@
+"""The door: sign in, sign out, join; language and theme for whoever stands before it."""
+
+from typing import Any
+
+from flask import Response, g, make_response, redirect, request, url_for
+from flask_limiter import RateLimitExceeded
+from flask_login import current_user
+
+from portal.identity import access, onward, service, sessions
+from portal.identity.failures import TooManyTries
+from portal.identity.forms import JoinForm, SignInForm
+from portal.identity.limits import JOINS_AN_ADDRESS, TRIES_AN_ADDRESS, TRIES_IN_ALL, limited, waited_for
+from portal.identity.views.blueprints import identity
+from portal.kernel.authz import PUBLIC
+from portal.kernel.errors import PortalError
+from portal.settings import settings
+from portal.web.client import client_address
+from portal.web.errors import on_portal_error
+from portal.web.fragments import render
+from portal.web.locale import COOKIE, current, offered
+
+A_YEAR = 365 * 24 * 3600
+THEMES = ("auto", "light", "dark")
+
+
+@identity.route("/login", methods=["GET", "POST"], permission=PUBLIC)
+@limited(TRIES_AN_ADDRESS)
+@limited(TRIES_IN_ALL, of="tenant")
+def sign_in() -> Any:
+    form = SignInForm()
+    ahead = onward.safe_path(form.next.data or request.args.get("next"))
+    form.next.data = ahead or ""
+    if request.method == "GET":
+        if current_user.is_authenticated:
+            return redirect(ahead or onward.first_page(current_user), code=303)
+        return render("identity/sign_in.html", form=form)
+    if not form.validate():
+        return render("identity/sign_in.html", form=form, status=422)
+    try:
+        token = access.sign_in(
+            form.email.data or "",
+            form.password.data,
+            user_agent=request.user_agent.string,
+            ip=client_address(),
+            replaces=access.current_session_id(),
+        )
+    except TooManyTries as error:
+        answer = render("identity/sign_in.html", form=form, refusal=error.message, status=429)
+        answer.headers["Retry-After"] = str(error.extra["retry_after"])
+        return answer
+    except PortalError as error:
+        return render("identity/sign_in.html", form=form, refusal=error.message, status=422)
+    sessions.hand_cookie(token)
+    return redirect(ahead or url_for("identity.first"), code=303)
+
+
+@identity.app_errorhandler(RateLimitExceeded)
+def too_often(error: RateLimitExceeded) -> Response:
+    """Every limit of the house answers in one way, whatever it guards."""
+    return on_portal_error(waited_for(error))
+
+
+@identity.route("/welcome", permission=PUBLIC)
+def first() -> Any:
+    """The room that the person works in; a stranger comes to the front."""
+    return redirect(onward.first_page(current_user) if current_user.is_authenticated else "/", code=303)
+
+
+@identity.route("/logout", methods=["POST"], permission=PUBLIC)
+def sign_out() -> Any:
+    session_id = access.current_session_id()
+    if session_id is not None:
+        access.sign_out(current_user.id, session_id)
+    sessions.drop_cookie()
+    answer = make_response(redirect("/", code=303))
+    answer.headers["Clear-Site-Data"] = '"storage"'  # the card kept for offline goes with the person
+    return answer
+
+
+@identity.route("/join", methods=["GET", "POST"], permission=PUBLIC)
+@limited(JOINS_AN_ADDRESS)
+def join() -> Any:
+    form = JoinForm()
+    ahead = onward.safe_path(form.next.data or request.args.get("next"))
+    form.next.data = ahead or ""
+    if request.method == "GET":
+        if current_user.is_authenticated:
+            return redirect(onward.first_page(current_user), code=303)
+        return render("identity/join.html", form=form)
+    if not form.validate():
+        return render("identity/join.html", form=form, status=422)
+    try:
+        member_id = service.join(
+            name=form.name.data or "",
+            email=form.email.data or None,
+            phone=form.phone.data or None,
+            password=form.password.data,
+            locale=current(),
+        )
+    except service.AlreadyHere as error:
+        return render("identity/join.html", form=form, refusal=error.message, status=422)
+    except PortalError as error:
+        form.refuse(error)
+        return render("identity/join.html", form=form, status=422)
+    with sessions.acting_as(member_id, "member"):
+        sessions.hand_cookie(access.admit(member_id, user_agent=request.user_agent.string, ip=client_address()))
+    return redirect(ahead or url_for("identity.first"), code=303)
+
+
+@identity.route("/language", methods=["POST"], permission=PUBLIC)
+def language() -> Any:
+    return remember_language()
+
+
+@identity.route("/theme", methods=["POST"], permission=PUBLIC)
+def theme() -> Any:
+    return remember_theme()
+
+
+def remember_language() -> Response:
+    """The language in a cookie, and in the member's row when somebody is signed in."""
+    chosen = request.form.get("locale", "")
+    answer = make_response(redirect(_back(), code=303))
+    if chosen in offered():
+        if current_user.is_authenticated and not g.get("ops"):
+            service.choose_language(current_user.id, chosen)
+        _keep(answer, COOKIE, chosen)
+    return answer
+
+
+def remember_theme() -> Response:
+    """Light, dark, or as the device has it."""
+    chosen = request.form.get("theme", "")
+    answer = make_response(redirect(_back(), code=303))
+    if chosen in THEMES:
+        _keep(answer, "theme", chosen)
+    return answer
+
+
+def _keep(answer: Response, name: str, value: str) -> None:
+    answer.set_cookie(name, value, max_age=A_YEAR, secure=settings().secure, samesite="Lax", httponly=True)
+
+
+def _back() -> str:
+    """The page that the switch stood on."""
+    asked = onward.safe_path(request.form.get("next"))
+    return asked or onward.referred(request.referrer, request.host_url) or "/"

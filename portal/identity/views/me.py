@@ -1,0 +1,106 @@
+"""A member's own pages beside wallet and inbox: more, profile."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app, flash, redirect, url_for
+from flask_babel import gettext
+from flask_login import current_user
+
+from portal.identity import failures, labels, passwords, service
+from portal.identity.forms import ProfileForm
+from portal.identity.limits import PASSWORDS_A_PERSON, limited
+from portal.identity.models import User
+from portal.identity.views.blueprints import identity
+from portal.kernel.authz import LOGIN, Permission
+from portal.kernel.errors import PortalError
+from portal.web.client import client_address
+from portal.web.fragments import render
+from portal.web.lookup import get_or_404
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A line of the page: where it leads and what it is called."""
+
+    url: str
+    icon: str
+    label: str
+    note: str = ""
+
+
+@identity.route("/me/more", permission=LOGIN)
+def more() -> Any:
+    return render("identity/more.html", rooms=_rooms(), own=_own())
+
+
+def _own() -> list[Way]:
+    wanted = (
+        ("identity.profile", "user", gettext("Profile")),
+        ("messages.notifications", "bell", gettext("Notifications")),
+        ("messages.preferences", "adjustments-horizontal", gettext("What to be told")),
+        ("identity.security", "shield-check", gettext("Security")),
+    )
+    return [Way(url_for(name), icon, label) for name, icon, label in wanted if name in current_app.view_functions]
+
+
+def _rooms() -> list[Way]:
+    """The tills and desks of a person's posts, and the admin's room."""
+    ways = []
+    for post in current_user.staff:
+        role = labels.role(post.role)
+        if "purchases_till.find" in current_app.view_functions:
+            ways.append(
+                Way(
+                    url_for("purchases_till.find", business=post.slug),
+                    "scan",
+                    gettext("Till of %(name)s", name=post.business),
+                    role,
+                )
+            )
+        if post.role != "cashier" and "analytics_desk.dashboard" in current_app.view_functions:
+            ways.append(
+                Way(url_for("analytics_desk.dashboard", business=post.slug), "building-store", post.business, role)
+            )
+    if current_user.may(Permission.DASHBOARD_READ) and "analytics_admin.dashboard" in current_app.view_functions:
+        note = ", ".join(labels.role(role) for role in current_user.roles)
+        ways.append(Way(url_for("analytics_admin.dashboard"), "layout-dashboard", gettext("Admin"), note))
+    return ways
+
+
+@identity.route("/me/profile", methods=["GET", "POST"], permission=LOGIN)
+@limited(PASSWORDS_A_PERSON, of="person")
+def profile() -> Any:
+    member: User = get_or_404(User, current_user.id)
+    form = ProfileForm(obj=member)
+    if not form.is_submitted():
+        return render("identity/profile.html", form=form, member=member)
+    if not form.validate():
+        return render("identity/profile.html", form=form, member=member, status=422)
+    try:
+        _save(member, form)
+    except PortalError as error:
+        form.refuse(error)
+        return render(
+            "identity/profile.html", form=form, member=member, status=error.status if error.status == 429 else 422
+        )  # noqa: PLR2004
+    flash(gettext("Saved."))
+    return redirect(url_for("identity.profile"), code=303)
+
+
+def _save(member: User, form: ProfileForm) -> None:
+    """Carry the form out; who changes what they sign in with shows that they know the password."""
+    email, phone = form.email.data or None, form.phone.data or None
+    if service.other_contacts(member, email, phone):
+        counted = failures.attempt(str(member.id), client_address())
+        if not passwords.matches(member.password_hash, form.password.data or ""):
+            raise service.WrongPassword(gettext("To change e-mail or phone, type the password you have now."))
+        counted.take_back()
+    service.edit_profile(
+        member.id,
+        name=form.name.data or "",
+        email=email,
+        phone=phone,
+        locale=form.locale.data or None,
+        timezone=form.timezone.data or None,
+    )

@@ -1,0 +1,34 @@
+"""Each use of the operator's room leaves a line (D2)."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import has_request_context, request
+from psycopg.types.json import Jsonb
+
+from portal.kernel.model import new_id
+from portal.platform.database import connected
+
+SHOWN = 100
+
+
+def note(action: str, operator_id: UUID | None, **detail: Any) -> UUID:
+    """Write who did what; returns the line's id."""
+    entry = new_id()
+    with connected() as connection:
+        connection.execute(
+            "INSERT INTO platform_audit (id, operator_id, action, detail, ip) VALUES (%s, %s, %s, %s, %s)",
+            (entry, operator_id, action, Jsonb(detail), request.remote_addr if has_request_context() else None),
+        )
+    return entry
+
+
+def entries(before: int | None = None) -> list[Any]:
+    """The newest lines first, from `before` on."""
+    with connected() as connection:
+        return connection.execute(
+            "SELECT a.seq, a.action, a.detail, a.ip, a.recorded_at, o.name FROM platform_audit a"
+            " LEFT JOIN operators o ON o.id = a.operator_id WHERE %(before)s::bigint IS NULL OR a.seq < %(before)s"
+            " ORDER BY a.seq DESC LIMIT %(limit)s",
+            {"before": before, "limit": SHOWN + 1},
+        ).fetchall()

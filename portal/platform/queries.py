@@ -1,0 +1,91 @@
+"""What the operator sees of the tenants: counts, never a name (D2)."""
+
+from datetime import timedelta
+from typing import Any
+
+from portal.kernel.redis import redis
+from portal.platform.database import connected
+
+HOURS, BARS = 24, 12
+LATE = timedelta(minutes=5)  # a delivery waiting longer than this is worth a look
+
+_TENANTS = """
+SELECT t.id, t.slug, t.name, t.kind, t.currency, t.locales, t.clock_offset, t.brand,
+       ARRAY(SELECT d.host FROM tenant_domains d WHERE d.tenant_id = t.id AND d.status = 'active'
+              ORDER BY d.primary DESC, d.host) AS hosts,
+       (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL) AS members,
+       (SELECT count(*) FROM businesses b WHERE b.tenant_id = t.id AND b.archived_at IS NULL) AS businesses,
+       (SELECT count(*) FROM purchases p WHERE p.tenant_id = t.id
+           AND p.occurred_at > clock_timestamp() + t.clock_offset - interval '30 days'
+           AND p.occurred_at <= clock_timestamp() + t.clock_offset) AS purchases,
+       ARRAY(SELECT count(p.id) FROM generate_series(0, %(bars)s - 1) AS n
+               LEFT JOIN purchases p ON p.tenant_id = t.id
+                AND p.occurred_at > clock_timestamp() + t.clock_offset - %(hours)s * interval '1 hour' * (%(bars)s - n) / %(bars)s
+                AND p.occurred_at <= clock_timestamp() + t.clock_offset - %(hours)s * interval '1 hour' * (%(bars)s - n - 1) / %(bars)s
+              GROUP BY n ORDER BY n) AS day,
+       coalesce(w.pending, 0) AS pending, coalesce(w.dead, 0) AS dead, w.waiting
+  FROM tenants t
+  LEFT JOIN (SELECT tenant_id, count(*) FILTER (WHERE status IN ('pending', 'leased')) AS pending,
+                    count(*) FILTER (WHERE status = 'dead') AS dead,
+                    clock_timestamp() - min(available_at) FILTER (WHERE status = 'pending' AND available_at <= clock_timestamp()) AS waiting
+               FROM outbox_deliveries WHERE open OR status = 'dead' GROUP BY tenant_id) w ON w.tenant_id = t.id
+ WHERE %(q)s::text IS NULL OR starts_with(lower(t.name), %(q)s) OR starts_with(t.slug, %(q)s)
+    OR EXISTS (SELECT 1 FROM tenant_domains d WHERE d.tenant_id = t.id AND starts_with(d.host, %(q)s))
+ ORDER BY purchases DESC, t.name
+"""
+_DELIVERY = """
+SELECT subscriber, count(*) FILTER (WHERE status IN ('pending', 'leased')) AS pending,
+       count(*) FILTER (WHERE status = 'dead') AS dead,
+       clock_timestamp() - min(available_at) FILTER (WHERE status = 'pending' AND available_at <= clock_timestamp()) AS waiting
+  FROM outbox_deliveries WHERE open OR status = 'dead' GROUP BY subscriber ORDER BY subscriber
+"""
+
+
+def tenants(q: str = "") -> list[Any]:
+    """Every tenant with its figures, the busiest first; `q` begins a name, a slug or a host."""
+    with connected() as connection:
+        values = {"bars": BARS, "hours": HOURS, "q": q.lower() or None}
+        return connection.execute(_TENANTS, values).fetchall()
+
+
+def health_of(row: Any) -> str:
+    """`bad` with dead deliveries, `near` when the oldest waits too long, else `yes`."""
+    if row.dead:
+        return "bad"
+    return "near" if row.waiting is not None and row.waiting > LATE else "yes"
+
+
+def deliveries() -> list[Any]:
+    """What waits and what died, by subscriber."""
+    with connected() as connection:
+        return connection.execute(_DELIVERY).fetchall()
+
+
+def versions() -> dict[str, str]:
+    """What this installation runs on."""
+    import platform as machine
+    from importlib.metadata import PackageNotFoundError, version
+
+    with connected() as connection:
+        postgres = connection.execute("SHOW server_version").fetchone()
+    found = {"Python": machine.python_version(), "PostgreSQL": postgres[0] if postgres else "?"}
+    for name in ("krug", "Flask", "SQLAlchemy", "psycopg", "rq"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    try:
+        found["Redis"] = str(redis().info("server")["redis_version"])
+    except Exception:  # noqa: BLE001  the page shows what can be reached
+        found["Redis"] = "?"
+    return found
+
+
+def queues() -> dict[str, int] | None:
+    """Jobs waiting in each queue; None when Redis does not answer."""
+    try:
+        client = redis()
+        names = sorted(name.decode() for name in client.smembers("rq:queues"))
+        return {name.removeprefix("rq:queue:"): int(client.llen(name)) for name in names}
+    except Exception:  # noqa: BLE001  the page says so
+        return None
