@@ -96,7 +96,8 @@ def _add_background(supervisor: Supervisor, smtp_port: int, port: int, var: Path
     quiet = {"LOG_FORMAT": "text", "LOG_LEVEL": "WARNING"}
     python = sys.executable
     supervisor.add("relay", (python, "-m", "workers.relay"), env=quiet)
-    supervisor.add("worker", (python, "-m", "workers.pool"), env=quiet)
+    supervisor.add("worker", (python, "-m", "workers.pool", "fast", "2"), env=quiet)
+    supervisor.add("long", (python, "-m", "workers.pool", "long", "1"), env=quiet)
     supervisor.add("cron", (python, "-m", "workers.cron"), env=quiet)
     pages = str(port + MAIL_PORT_FROM_WEB)
     supervisor.add(

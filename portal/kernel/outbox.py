@@ -110,6 +110,7 @@ class Subscriber:
     historical: bool
     ordered: bool
     transactional: bool
+    long: bool
 
 
 _subscribers: dict[str, Subscriber] = {}
@@ -122,19 +123,20 @@ def subscriber(
     historical: bool = False,
     ordered: bool = False,
     transactional: bool = True,
+    long: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler of `portal/<noun>/handlers.py` under its frozen name (G17).
 
     The handler gets the messages of one tenant and returns None, or the failures by message id. At least once: it
     uses the message id as its idempotency key. `transactional` handlers share the delivery's transaction; the others
     run with no transaction open, because they talk to the network. `ordered` ones see an aggregate's messages in the
-    order of their commits, and nothing later than a failure (D34).
+    order of their commits, and nothing later than a failure (D34). `long` ones run for minutes, on the queue `long`.
     """
 
     def register(handle: Handler) -> Handler:
         if name in _subscribers:
             raise ValueError(f"subscriber {name} is registered twice")
-        _subscribers[name] = Subscriber(name, events, handle, historical, ordered, transactional)
+        _subscribers[name] = Subscriber(name, events, handle, historical, ordered, transactional, long)
         return handle
 
     return register

@@ -1,0 +1,43 @@
+"""Workers of one queue: `python -m workers.pool fast 2`. Short jobs run without a fork, long ones in a process each (D35)."""
+
+import sys
+
+from rq import SimpleWorker, Worker
+from rq.serializers import JSONSerializer
+from rq.worker_pool import WorkerPool
+
+from portal.kernel.redis import redis
+from portal.web.observe import configure_logs
+from workers.jobs import load_tasks
+from workers.tasks import Queue, rq_queue
+
+
+class ForkingWorker(Worker):
+    """Forks for each job; the child opens connections of its own."""
+
+    def main_work_horse(self, *args: object, **kwargs: object) -> None:
+        from portal.extensions import db
+        from workers.jobs import app
+
+        with app().app_context():
+            db.engine.dispose(close=False)
+        super().main_work_horse(*args, **kwargs)
+
+
+def main() -> None:
+    """Serve one queue with the given number of processes."""
+    queue = Queue(sys.argv[1]) if len(sys.argv) > 1 else Queue.FAST
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 1  # noqa: PLR2004
+    configure_logs()
+    load_tasks()
+    kind = SimpleWorker if queue is Queue.FAST else ForkingWorker
+    if count == 1:
+        kind([rq_queue(queue)], connection=redis(), serializer=JSONSerializer).work(logging_level="WARNING")
+        return
+    WorkerPool(
+        [rq_queue(queue)], connection=redis(), num_workers=count, worker_class=kind, serializer=JSONSerializer
+    ).start(logging_level="WARNING")
+
+
+if __name__ == "__main__":
+    main()
