@@ -1,0 +1,173 @@
+"""From commit to subscriber: at least once, nothing lost, a failing one holds up nobody (F2, F3, F16, D32 to D34)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import select, text
+
+from portal.extensions import db
+from portal.kernel import outbox
+from portal.kernel.commands import Event, command, emit, journal
+from portal.kernel.model import new_id
+from portal.kernel.outbox import OutboxDelivery, OutboxMessage
+from portal.settings import settings
+from tests.cast import BOB, CIRCLE, GLOBEX, MALLORY
+from workers.delivery import deliver
+from workers.outbox import by_tenant, claim, relay_once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rang(Event):
+    TYPE: ClassVar[str] = "bell.rang"
+    AGGREGATE: ClassVar[str] = "bell"
+
+    bell_id: UUID
+    n: int
+
+
+@pytest.fixture
+def heard():
+    """Subscribers of this test alone: what they heard."""
+    kept = dict(outbox._subscribers)
+    outbox._subscribers.clear()
+    heard = {"ear": [], "poisoned": [], "ordered": []}
+
+    @outbox.subscriber("test.ear", events=(Rang,))
+    def ear(messages):
+        heard["ear"] += [m.data["n"] for m in messages]
+
+    @outbox.subscriber("test.poisoned", events=(Rang,))
+    def poisoned(messages):
+        if any(m.data["n"] == 13 for m in messages):
+            raise RuntimeError("thirteen")
+        heard["poisoned"] += [m.data["n"] for m in messages]
+
+    yield heard
+    outbox._subscribers.clear()
+    outbox._subscribers.update(kept)
+
+
+@command("bell.ring", emits=(Rang,))
+def ring(bell_id, *numbers):
+    journal().note("bells", bell_id)
+    for n in numbers:
+        emit(Rang(bell_id=bell_id, n=n))
+
+
+def test_every_subscriber_hears_every_event_once(acting, heard, deliver):
+    with acting(CIRCLE, BOB):
+        ring(new_id(), 1, 2, 3)
+    deliver()
+    deliver()
+    assert sorted(heard["ear"]) == sorted(heard["poisoned"]) == [1, 2, 3]
+    with acting(CIRCLE):
+        assert set(db.session.scalars(select(OutboxDelivery.status))) == {"delivered"}
+        assert None not in db.session.scalars(select(OutboxMessage.published_at)).all()
+
+
+def test_one_poisoned_message_stays_behind_alone(acting, heard, deliver):
+    """F16: among others it fails, the others arrive; after twelve tries it is dead, and can be sent again."""
+    with acting(CIRCLE, BOB):
+        ring(new_id(), *range(10, 30))
+    deliver()
+    assert sorted(heard["poisoned"]) == [n for n in range(10, 30) if n != 13]
+    assert sorted(heard["ear"]) == list(range(10, 30))
+    for _ in range(12):
+        with acting(CIRCLE):
+            from flask import g
+
+            g.seeding = True
+            db.session.execute(text("UPDATE outbox_deliveries SET available_at = clock_timestamp() WHERE open"))
+            db.session.commit()
+        deliver()
+    with acting(CIRCLE):
+        row = db.session.scalars(select(OutboxDelivery).where(OutboxDelivery.status == "dead")).one()
+        assert (row.subscriber, row.attempts) == ("test.poisoned", 12)
+        assert "thirteen" in row.last_error
+
+
+def test_an_event_of_one_tenant_reaches_nobody_elses_rows(acting, heard, deliver):
+    with acting(GLOBEX, MALLORY):
+        ring(new_id(), 7)
+    with acting(CIRCLE):
+        assert db.session.scalars(select(OutboxMessage)).all() == []
+    deliver()
+    assert heard["ear"] == [7]
+
+
+@pytest.mark.commits
+def test_two_relays_share_the_work_and_a_lost_job_comes_again(app, acting, heard):
+    """F3 in short: the first claim's job is lost with Redis; when its lease runs out the relay makes it anew."""
+    with acting(CIRCLE, BOB):
+        ring(new_id(), *range(40))
+    subscriber = outbox.subscribers()["test.ear"]
+    address = settings().database_url("portal_relay")
+    with psycopg.connect(address) as one, psycopg.connect(address) as other:
+        first, second = claim(one, subscriber, 25), claim(other, subscriber, 25)
+        assert (len(first), len(second)) == (25, 15)
+        assert not {d for _, d, _ in first} & {d for _, d, _ in second}
+    with app.app_context():
+        for tenant_id, deliveries in by_tenant(second).items():
+            deliver(subscriber, tenant_id, deliveries)
+    assert len(heard["ear"]) == 15
+    with psycopg.connect(settings().DATABASE_URL, autocommit=True) as admin:
+        admin.execute("UPDATE outbox_deliveries SET available_at = clock_timestamp() - interval '1 s' WHERE open")
+    with psycopg.connect(address, autocommit=True) as relay:
+        again = claim(relay, subscriber, 500)
+    assert {d for _, d, _ in again} == {d for _, d, _ in first}
+    with app.app_context():
+        for tenant_id, deliveries in by_tenant(again).items():
+            deliver(subscriber, tenant_id, deliveries)
+            deliver(subscriber, tenant_id, deliveries)
+    assert sorted(heard["ear"]) == list(range(40))
+
+
+@pytest.mark.commits
+def test_the_relays_jobs_run_in_a_real_worker(app, acting):
+    """Relay → RQ in Valkey → a worker's own code, JSON all the way."""
+    from rq import SimpleWorker
+    from rq.serializers import JSONSerializer
+
+    from portal.identity.events import MemberRegistered
+    from portal.kernel.redis import redis
+    from workers import jobs
+    from workers.tasks import Queue, rq_queue
+
+    @command("test.join", emits=(MemberRegistered,))
+    def join():
+        journal().note("users", BOB.id)
+        emit(MemberRegistered(member_id=BOB.id, joined_via="test"))
+
+    with acting(CIRCLE, BOB):
+        join()
+    jobs.load_tasks()
+    with psycopg.connect(settings().database_url("portal_relay"), autocommit=True) as relay:
+        assert relay_once(relay) >= 1
+    SimpleWorker([rq_queue(Queue.FAST)], connection=redis(), serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
+    with acting(CIRCLE):
+        left = db.session.execute(text("SELECT subscriber, last_error FROM outbox_deliveries WHERE open AND last_error IS NOT NULL")).all()
+        assert left == []
+        assert db.session.execute(text("SELECT count(*) FROM outbox_deliveries WHERE status = 'delivered'")).scalar() >= 1
+
+
+def test_the_schedule_names_only_known_tasks():
+    from workers import jobs
+    from workers.schedule import SCHEDULE
+    from workers.tasks import REGISTRY
+
+    jobs.load_tasks()
+    assert set(SCHEDULE) <= set(REGISTRY)
+    assert {t.queue for t in REGISTRY.values()} == {"fast", "long"}
+
+
+def test_the_queues_served_are_the_queues_named():
+    """What `portal up` starts against what the tasks name (style.md 21)."""
+    from pathlib import Path
+
+    from workers.tasks import Queue
+
+    started = Path(__file__).parents[2].joinpath("portal/cli/up.py").read_text()
+    assert all(f'"workers.pool", "{queue}"' in started for queue in Queue)
