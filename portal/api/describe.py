@@ -1,0 +1,153 @@
+"""`/api/v1/openapi.json` and a page that people read; both are made from the code."""
+
+import json
+from typing import Any
+
+from flask import Response, current_app, g, jsonify, request
+
+from portal.api import problems
+from portal.kernel.authz import PUBLIC, PortalBlueprint
+from portal.web.fragments import render
+
+SECURITY: dict[str, Any] = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "krug_live_…",
+        "description": "A key of your business, made at the desk under “API keys”.",
+    }
+}
+INTRO = (
+    "Sales are sent to the host of the community whose key it is. Amounts are decimal strings with their currency beside"
+    " them; moments are RFC 3339. Errors are problem documents (RFC 9457) with a stable `code`."
+)
+PROBLEM_TEXTS = {
+    "400": "The body is no JSON, or a key stands in the address",
+    "401": "No key, or one that does not hold on this host",
+    "403": "The key lacks the scope",
+    "404": "There is nothing here for this key",
+    "409": "The same key or external_id came with another content, or the state does not allow it",
+    "413": "The body is too large",
+    "415": "The body is not application/json",
+    "422": "Some fields cannot be taken",
+    "429": "Too many calls; see Retry-After",
+    "503": "Busy or restarting; repeat with the same Idempotency-Key",
+}
+READING = ("401", "403", "404", "422", "429", "503")
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
+pages = PortalBlueprint("api_docs", __name__, room="public")
+
+
+def init_app(app: Any) -> None:
+    """Add the description and its page."""
+    app.info.title, app.info.version, app.info.description = "Krug API", "1", INTRO
+    app.register_blueprint(pages)
+
+
+@pages.route("/api/v1/openapi.json", permission=PUBLIC)
+def openapi() -> Response:
+    """OpenAPI 3.1, for this host."""
+    return jsonify(spec())
+
+
+@pages.route("/api/v1/docs", permission=PUBLIC)
+def docs() -> Any:
+    """The same for people, with examples that run."""
+    return render("api/docs.html", spec=spec(), sections=sections(), base=_base())
+
+
+def spec() -> dict[str, Any]:
+    """The description: every error of every operation is a problem document."""
+    app: Any = current_app
+    made: dict[str, Any] = json.loads(json.dumps(app.api_doc))
+    made["servers"] = [{"url": _base()}]
+    schemas = made["components"]["schemas"]
+    schemas["Problem"], schemas["FieldError"] = _schema(problems.Problem), _schema(problems.FieldError)
+    for operations in made["paths"].values():
+        for method, operation in operations.items():
+            told = operation.get("description", "").replace("<br/><br/>", "\n\n").replace("<br/>", " ")
+            operation["description"] = told
+            for status, text in PROBLEM_TEXTS.items():
+                if method == "get" and status not in READING:
+                    continue
+                operation["responses"][status] = {
+                    "description": text,
+                    "content": {"application/problem+json": {"schema": PROBLEM}},
+                }
+            if "200" in operation["responses"] and "201" in operation["responses"]:
+                operation["responses"]["200"]["description"] = (
+                    "The stored answer of the first call, with Idempotent-Replayed: true"
+                )
+                operation["responses"]["200"]["headers"] = {
+                    "Idempotent-Replayed": {"schema": {"type": "string", "enum": ["true"]}}
+                }
+    return made
+
+
+def _schema(model: Any) -> dict[str, Any]:
+    found = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    found.pop("$defs", None)
+    return found  # type: ignore[no-any-return]
+
+
+def sections() -> list[dict[str, Any]]:
+    """The operations in the order of the code, with their fields and a command to copy."""
+    made = spec()
+    found = []
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            schema = _resolved(made, body)
+            found.append(
+                {
+                    "id": operation["operationId"].replace("_", "-"),
+                    "method": method.upper(),
+                    "path": path,
+                    "summary": operation.get("summary", ""),
+                    "paragraphs": [" ".join(p.split()) for p in operation.get("description", "").split("\n\n")],
+                    "parameters": operation.get("parameters", []),
+                    "fields": _fields(made, schema),
+                    "answers": [(s, r["description"]) for s, r in sorted(operation["responses"].items())],
+                    "curl": _curl(method, path, schema.get("example")),
+                }
+            )
+    return found
+
+
+def _resolved(made: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return made["components"]["schemas"].get(name, {}) if name else schema
+
+
+def _fields(made: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> list[dict[str, Any]]:
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        variants = [v for v in field.get("anyOf", [field]) if v.get("type") != "null"]
+        first = variants[0] if variants else field
+        rows.append(
+            {
+                "name": prefix + name,
+                "type": first.get("format") or first.get("type") or "object",
+                "required": name in schema.get("required", []),
+                "text": field.get("description", ""),
+            }
+        )
+        if first.get("type") == "array":
+            rows += _fields(made, _resolved(made, first.get("items", {})), f"{prefix}{name}[].")
+    return rows
+
+
+def _curl(method: str, path: str, example: Any) -> str:
+    address = _base() + path.replace("{card_or_phone}", "500000001010").replace("{purchase_id}", "$PURCHASE_ID")
+    lines = [f'curl "{address}"', '  -H "Authorization: Bearer $KRUG_KEY"']
+    if method == "post":
+        lines += [
+            '  -H "Content-Type: application/json"',
+            '  -H "Idempotency-Key: $(uuidgen)"',
+            f"  -d '{json.dumps(example)}'",
+        ]
+    return " \\\n".join(lines)
+
+
+def _base() -> str:
+    return g.tenant.base_url if g.get("tenant") else request.host_url.rstrip("/")

@@ -1,0 +1,46 @@
+"""The description is valid, complete, and the page made from it shows commands that run."""
+
+from openapi_spec_validator import validate
+
+from tests.cast import CIRCLE
+
+
+def test_the_description_is_valid_openapi_31(visitor):
+    answer = visitor(CIRCLE).get("/api/v1/openapi.json")
+    spec = answer.json
+    assert answer.status_code == 200
+    assert spec["openapi"].startswith("3.1")
+    validate(spec)
+    assert spec["servers"] == [{"url": "http://circle.localhost:8000"}]
+    for path, operations in spec["paths"].items():
+        for operation in operations.values():
+            assert operation["security"] == [{"key": []}], path
+            for status, told in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(told["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_every_address_of_the_api_is_described(app, visitor):
+    spec = visitor(CIRCLE).get("/api/v1/openapi.json").json
+    rules = [r.rule for r in app.url_map.iter_rules() if r.endpoint.startswith("api.")]
+    assert len(rules) == sum(len(operations) for operations in spec["paths"].values())
+
+
+def test_the_page_shows_every_call_with_a_command(visitor):
+    page = visitor(CIRCLE).get("/api/v1/docs")
+    text = page.get_data(as_text=True)
+    assert page.status_code == 200
+    for part in ("/api/v1/purchases", "Idempotency-Key: $(uuidgen)", "bonus_to_spend", "lines[].quantity", "409"):
+        assert part in text, part
+
+
+def test_a_route_without_a_permission_and_a_plain_route_do_not_import():
+    import pytest
+
+    from portal.api.blueprint import ApiBlueprint
+
+    blueprint = ApiBlueprint("x", __name__)
+    with pytest.raises(TypeError):
+        blueprint.get("/x")(lambda: None)
+    with pytest.raises(TypeError):
+        blueprint.route("/x")

@@ -1,0 +1,113 @@
+"""S13: keys of another host, without the scope, withdrawn, over, in the address. Each was seen let in with its check removed."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.kernel import clock
+from portal.partners import keys
+from portal.partners.models import ApiKey, ApiKeyUse
+from tests.cast import ALICE, CAFE, CIRCLE, FOREIGN_CAFE, GLOBEX, IRINA
+
+
+def test_a_key_answers_who_it_speaks_for(till):
+    answer = till().get("/ping")
+    assert answer.status_code == 200
+    assert (answer.json["tenant"], answer.json["business"], answer.json["currency"]) == ("circle", "cafe", "RUB")
+    assert answer.json["scopes"] == ["members.find", "purchases.create", "purchases.read", "purchases.refund"]
+    assert answer.headers["X-RateLimit-Limit"]
+
+
+def test_the_key_is_kept_as_a_hash_and_shown_once(acting, seen_by):
+    with acting(CIRCLE, IRINA):
+        key_id, whole = keys.create_key(CAFE.id, "Till", ["purchases.create"])
+    with seen_by(CIRCLE):
+        row = db.session.scalars(select(ApiKey).where(ApiKey.id == key_id)).one()
+        assert whole.startswith(f"krug_live_{row.prefix}_")
+        assert whole.split("_")[3] not in (row.secret_hash, row.prefix)
+        assert row.created_by == IRINA.id
+
+
+def test_a_key_opens_nothing_on_another_tenants_host(till, key_of):
+    theirs = key_of(FOREIGN_CAFE, GLOBEX)
+    assert till(theirs, GLOBEX).get("/ping").status_code == 200
+    refused = till(theirs, CIRCLE).get("/ping")
+    assert refused.status_code == 401
+    assert refused.mimetype == "application/problem+json"
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("bad", ["", "krug_live_x", "krug_live_aaaaaaaa_" + "b" * 32 + "_00000000", "x" * 500, "ключ"])
+def test_a_wrong_key_is_401_whatever_it_looks_like(till, bad):
+    assert till().call("GET", "/ping", headers={"Authorization": f"Bearer {bad}".encode().decode("latin-1")}).status_code == 401
+
+
+def test_other_ways_to_sign_in_are_not_looked_at(till, sign_in):
+    assert till().call("GET", "/ping", headers={"Authorization": "Basic a2V5Og=="}).status_code == 401
+    assert sign_in(IRINA).get("/api/v1/ping").status_code == 401
+
+
+def test_a_withdrawn_a_finished_and_a_renewed_key(till, key_of, acting, seed):
+    gone, over, old = key_of(), key_of(), key_of()
+    with acting(CIRCLE, IRINA):
+        ids = {row.prefix: row.id for row in db.session.scalars(select(ApiKey))}
+        keys.revoke_key(ids[gone.split("_")[2]])
+        _, new = keys.rotate_key(ids[old.split("_")[2]])
+        from flask import g
+
+        g.seeding = True
+        row = db.session.scalars(select(ApiKey).where(ApiKey.prefix == over.split("_")[2])).one()
+        row.expires_at = clock.now() - timedelta(seconds=1)
+        db.session.commit()
+    assert till(gone).get("/ping").status_code == 401
+    assert till(over).get("/ping").status_code == 401
+    assert till(old).get("/ping").status_code == 200
+    assert till(new).get("/ping").status_code == 200
+
+
+def test_a_key_without_the_scope_is_told_which_one(till, key_of):
+    answer = till(key_of(scopes=["members.find"])).sell()
+    assert answer.status_code == 403
+    assert answer.json["scope"] == "purchases.create"
+
+
+def test_the_key_is_asked_for_before_the_body_is_read(till):
+    assert till("nobody").post("/purchases", "{not json").status_code == 401
+    assert till().post("/purchases", "{not json").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/ping?api_key={}", "/members/{}"])
+def test_a_key_in_the_address_is_refused(till, key_of, path):
+    answer = till().get(path.format(key_of()))
+    assert answer.status_code == 400
+    assert answer.json["code"] == "auth.key_in_url"
+
+
+@pytest.mark.commits
+def test_uses_are_counted_by_the_hour(till, seen_by):
+    one = till()
+    one.get("/ping")
+    one.get("/ping")
+    with seen_by(CIRCLE):
+        assert len(db.session.scalars(select(ApiKeyUse)).all()) == 1
+
+
+def test_too_many_calls_are_429_with_retry_after(till, monkeypatch):
+    from portal.extensions import limiter
+
+    one = till()
+    calls = 0
+    monkeypatch.setattr(type(limiter.limiter), "hit", lambda *_, **__: calls > 0 and False)
+    answer = one.get("/ping")
+    assert answer.status_code == 429
+    assert answer.mimetype == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_addresses_in_logs_hold_neither_phones_nor_keys():
+    from portal.api.wire import masked
+
+    assert masked(f"/api/v1/members/{ALICE.phone}?x=1") == "/api/v1/members/***?x=1"
+    assert masked("/api/v1/ping?k=krug_live_abc_def") == "/api/v1/ping?k=krug_live_***"
