@@ -1,0 +1,48 @@
+"""Committed events become notices and mails. History notifies nobody (D27)."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from portal.identity.events import MemberRegistered
+from portal.kernel.outbox import Message, subscriber
+from portal.loyalty.events import TierChanged
+from portal.messages import mail
+from portal.messages.facts import purchase_notices, tier_notices, welcome_notices
+from portal.messages.service import tell
+from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
+
+
+@subscriber("messages.notify_purchase", events=(PurchaseRecorded, PurchaseRefunded))
+def notify_purchase(messages: Sequence[Message]) -> None:
+    """A line in the inbox for each purchase and refund."""
+    tell(purchase_notices(messages))
+
+
+@subscriber("messages.notify_tier", events=(TierChanged,))
+def notify_tier(messages: Sequence[Message]) -> None:
+    """A line in the inbox for each change of tier."""
+    tell(tier_notices(messages))
+
+
+@subscriber("messages.welcome", events=(MemberRegistered,))
+def welcome(messages: Sequence[Message]) -> None:
+    """The first line of a new member's inbox."""
+    tell(welcome_notices(messages))
+
+
+@subscriber("messages.email_purchase", events=(PurchaseRecorded, PurchaseRefunded), transactional=False)
+def email_purchase(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A mail for each purchase and refund."""
+    return mail.send(messages, purchase_notices)
+
+
+@subscriber("messages.email_tier", events=(TierChanged,), transactional=False)
+def email_tier(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A mail for each change of tier."""
+    return mail.send(messages, tier_notices)
+
+
+@subscriber("messages.email_welcome", events=(MemberRegistered,), transactional=False)
+def email_welcome(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A mail for each new member."""
+    return mail.send(messages, welcome_notices)

@@ -1,0 +1,128 @@
+"""What members are told, by kind: one place for the inbox and for mails, in the language being spoken."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext
+
+from portal.kernel.money import format_amount
+from portal.web.locale import current
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A headline, a sentence or two, where it leads, and its icon."""
+
+    title: str
+    body: str
+    path: str
+    icon: str
+
+
+Data = Mapping[str, Any]
+
+
+def _money(data: Data, name: str) -> str:
+    return format_amount(int(data[name]), data["currency"], current())
+
+
+def _bonus(data: Data, name: str) -> str:
+    return format_amount(int(data[name]), data["currency"], current(), symbol=False)
+
+
+def _purchase(data: Data) -> Text:
+    earned, paid = int(data["bonus_accrued"]), int(data["paid_with_bonus"])
+    parts = [gettext("%(amount)s at %(shop)s.", amount=_money(data, "amount"), shop=data["shop"])]
+    if paid:
+        parts.append(gettext("%(bonus)s paid with bonus.", bonus=_bonus(data, "paid_with_bonus")))
+    parts.append(gettext("Your balance: %(balance)s.", balance=_bonus(data, "balance")))
+    title = gettext("+%(bonus)s bonus", bonus=_bonus(data, "bonus_accrued")) if earned else gettext("Purchase recorded")
+    return Text(title, " ".join(parts), "/me/wallet", "coin")
+
+
+def _refund(data: Data) -> Text:
+    title = (
+        gettext("Purchase undone")
+        if data["cause"] == "undo"
+        else gettext("Refund of %(amount)s", amount=_money(data, "amount"))
+    )
+    parts = [gettext("%(amount)s came back from %(shop)s.", amount=_money(data, "amount"), shop=data["shop"])]
+    if int(data["bonus_taken_back"]):
+        parts.append(gettext("%(bonus)s earned bonus was taken back.", bonus=_bonus(data, "bonus_taken_back")))
+    if int(data["bonus_given_back"]):
+        parts.append(gettext("%(bonus)s spent bonus is yours again.", bonus=_bonus(data, "bonus_given_back")))
+    parts.append(gettext("Your balance: %(balance)s.", balance=_bonus(data, "balance")))
+    return Text(title, " ".join(parts), "/me/wallet", "arrow-back-up")
+
+
+def _tier(data: Data) -> Text:
+    from portal.kernel.model import I18n
+
+    name = I18n(data["name"]).in_(current())
+    if data["up"]:
+        return Text(
+            gettext("You reached %(tier)s", tier=name),
+            gettext("From now on you earn %(rate)s%% of each purchase.", rate=data["rate"]),
+            "/me",
+            "crown",
+        )
+    return Text(
+        gettext("Your tier is %(tier)s now", tier=name),
+        gettext("You earn %(rate)s%% of each purchase.", rate=data["rate"]),
+        "/me",
+        "stack-2",
+    )
+
+
+def _welcome(data: Data) -> Text:
+    return Text(
+        gettext("Welcome, %(name)s", name=data["first_name"]),
+        gettext(
+            "Show your card at any partner: each purchase brings bonus. Your card number is %(card)s.",
+            card=data["card"],
+        ),
+        "/me/card",
+        "qrcode",
+    )
+
+
+def _job(data: Data) -> Text:
+    return Text(
+        str(data.get("title") or gettext("Your work is done")),
+        str(data.get("message", "")),
+        str(data.get("path", "/me")),
+        "check",
+    )
+
+
+KINDS: dict[str, Callable[[Data], Text]] = {
+    "purchase.recorded": _purchase,
+    "purchase.refunded": _refund,
+    "tier.changed": _tier,
+    "member.registered": _welcome,
+    "job.done": _job,
+}
+WORKFLOW = {
+    "purchase.recorded": "purchase",
+    "purchase.refunded": "purchase",
+    "tier.changed": "tier",
+    "member.registered": "welcome",
+    "job.done": "work",
+}
+
+
+def text_of(kind: str, data: Data) -> Text:
+    """The words of a notice in the current language; an unknown kind of an older release says so plainly."""
+    make = KINDS.get(kind)
+    return make(data) if make else Text(kind, "", "/me/notifications", "bell")
+
+
+def workflow_names() -> dict[str, str]:
+    """What can be switched on and off, in words (NTF-1)."""
+    return {
+        "purchase": gettext("Purchases and refunds"),
+        "tier": gettext("Changes of your tier"),
+        "welcome": gettext("First steps"),
+        "work": gettext("Imports and reports you started"),
+    }
