@@ -1027,6 +1027,7 @@ def upgrade():
         sa.Column("source_file_id", sa.Uuid(), nullable=True),
         sa.Column("result_file_id", sa.Uuid(), nullable=True),
         sa.Column("runner_id", sa.Uuid(), nullable=True),
+        sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("cancel_requested", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False

@@ -35,4 +35,6 @@ def figures(result: dict[str, int]) -> list[tuple[str, int]]:
 
 def message(code: str) -> str:
     """A stored message: a code of ours in words, anything else as it is."""
-    return {"interrupted": gettext("The command was interrupted. Run it again: nothing is recorded twice.")}.get(code, code)
+    return {"interrupted": gettext("The command was interrupted. Run it again: nothing is recorded twice.")}.get(
+        code, code
+    )

@@ -39,6 +39,7 @@ class Job(TenantOwned, Model):
     source_file_id: Mapped[UUID | None]
     result_file_id: Mapped[UUID | None]
     runner_id: Mapped[UUID | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[datetime] = recorded_at()
     started_at: Mapped[datetime | None]

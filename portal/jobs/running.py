@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 from flask_babel import gettext
@@ -25,7 +25,8 @@ def _nobody(_done: int, _total: int) -> None: ...
 
 @dataclass(slots=True)
 class Run:
-    """What a kind's function gets. `watch` is told the progress too: the bar of the command line."""
+    """What a kind's function gets. `watch` is told the progress too, and `source` gives a file that is not stored:
+    both are the command line's."""
 
     job_id: UUID
     runner_id: UUID
@@ -38,6 +39,7 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     result_file_id: UUID | None = None
     watch: Watcher = _nobody
+    source: Callable[[], IO[bytes]] | None = None
     asked_to_stop: bool = False
 
     def report(
@@ -58,12 +60,13 @@ class Run:
             raise service.JobCancelled(self.job_id)
 
 
-def run(job_id: UUID, watch: Watcher | None = None) -> str:
+def run(job_id: UUID, watch: Watcher | None = None, source: Callable[[], IO[bytes]] | None = None) -> str:
     """Run a job to its end and return its state; a job that somebody else holds, or that is over, is left alone."""
     runner_id = new_id()
     if not service.take(job_id, runner_id):
         return "left"
     held = _held(job_id, runner_id, watch or _nobody)
+    held[0].source = source
     kind = kinds().get(held[1])
     try:
         if kind is None:
@@ -76,8 +79,14 @@ def run(job_id: UUID, watch: Watcher | None = None) -> str:
     except service.JobLost:
         return "left"
     except PortalError as error:
-        service.fail(job_id, runner_id, error.message, result=held[0].result)
+        service.fail(
+            job_id, runner_id, error.message, result=held[0].result, result_file_id=held[0].result_file_id
+        )
         return "failed"
+    except Exception:
+        db.session.rollback()
+        service.release(job_id, runner_id)
+        raise
     service.finish(job_id, runner_id, held[0].result, result_file_id=held[0].result_file_id)
     return "done"
 

@@ -19,6 +19,7 @@ from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 
 LEASE = timedelta(seconds=60)  # a run that has said nothing for this long is dead
+TRIES = 5  # runs without a step forward before a job is given up
 LONGEST_MESSAGE = 500
 
 
@@ -56,7 +57,7 @@ def take(job_id: UUID, runner_id: UUID) -> bool:
     now = clock.now()
     taken = db.session.execute(
         text(
-            "UPDATE jobs SET state = 'running', runner_id = :runner, heartbeat_at = :now,"
+            "UPDATE jobs SET state = 'running', runner_id = :runner, heartbeat_at = :now, attempts = attempts + 1,"
             " started_at = coalesce(started_at, :now) WHERE tenant_id = :tenant AND id = :job"
             " AND (state = 'queued' OR (state = 'running' AND heartbeat_at < :stale)) RETURNING id"
         ),
@@ -85,6 +86,7 @@ def report(
         text(
             "UPDATE jobs SET done = :done, total = coalesce(:total, total), message = :message, heartbeat_at = :now,"
             " checkpoint = coalesce(cast(:checkpoint AS jsonb), checkpoint),"
+            " attempts = CASE WHEN cast(:checkpoint AS jsonb) IS NULL THEN attempts ELSE 1 END,"
             " result = coalesce(cast(:result AS jsonb), result)"
             " WHERE tenant_id = :tenant AND id = :job AND runner_id = :runner AND state = 'running'"
             " RETURNING cancel_requested"
@@ -107,6 +109,26 @@ def report(
     return bool(row.cancel_requested)
 
 
+@command("job.release")
+def release(job_id: UUID, runner_id: UUID) -> None:
+    """Let go of a job after an unforeseen failure: the next run takes it over at its checkpoint, or gives it up."""
+    row = db.session.execute(
+        text(
+            "UPDATE jobs SET state = CASE WHEN attempts >= :most THEN 'failed' ELSE 'queued' END, runner_id = NULL,"
+            " heartbeat_at = :now, message = CASE WHEN attempts >= :most THEN 'broken' ELSE message END,"
+            " finished_at = CASE WHEN attempts >= :most THEN cast(:now AS timestamptz) END"
+            " WHERE tenant_id = :tenant AND id = :job AND runner_id = :runner AND state = 'running'"
+            " RETURNING kind, state, owner_id, business_id"
+        ),
+        {"most": TRIES, "now": clock.now(), "tenant": current_tenant_id(), "job": job_id, "runner": runner_id},
+    ).first()
+    if row is None or row.state == "queued":
+        journal().unchanged()
+        return
+    journal().note("jobs", job_id, {"state": ["running", row.state]})
+    emit(_finished(job_id, row, "failed"))
+
+
 @command("job.finish", emits=(JobFinished,))
 def finish(job_id: UUID, runner_id: UUID, result: Mapping[str, Any], *, result_file_id: UUID | None = None) -> None:
     """The work is done. Raises `JobLost`."""
@@ -114,9 +136,16 @@ def finish(job_id: UUID, runner_id: UUID, result: Mapping[str, Any], *, result_f
 
 
 @command("job.fail", emits=(JobFinished,))
-def fail(job_id: UUID, runner_id: UUID, message: str, *, result: Mapping[str, Any] | None = None) -> None:
+def fail(
+    job_id: UUID,
+    runner_id: UUID,
+    message: str,
+    *,
+    result: Mapping[str, Any] | None = None,
+    result_file_id: UUID | None = None,
+) -> None:
     """The work cannot be done; `message` says to its owner why. Raises `JobLost`."""
-    _end(job_id, runner_id, "failed", message, result, None)
+    _end(job_id, runner_id, "failed", message, result, result_file_id)
 
 
 @command("job.stop", emits=(JobFinished,))
@@ -133,7 +162,7 @@ def cancel(job_id: UUID) -> None:
     row = db.session.execute(
         text(
             "UPDATE jobs SET cancel_requested = true, state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,"
-            " finished_at = CASE state WHEN 'queued' THEN :now END"
+            " finished_at = CASE state WHEN 'queued' THEN cast(:now AS timestamptz) END"
             " WHERE tenant_id = :tenant AND id = :job AND state IN ('queued','running')"
             " RETURNING kind, state, owner_id, business_id"
         ),
@@ -156,7 +185,7 @@ def revive_lost() -> int:
         text(
             "UPDATE jobs SET state = CASE WHEN params ? 'here' THEN 'failed' ELSE 'queued' END, runner_id = NULL,"
             " message = CASE WHEN params ? 'here' THEN 'interrupted' ELSE message END, heartbeat_at = :now,"
-            " finished_at = CASE WHEN params ? 'here' THEN :now END"
+            " finished_at = CASE WHEN params ? 'here' THEN cast(:now AS timestamptz) END"
             " WHERE tenant_id = :tenant AND state IN ('queued','running')"
             " AND coalesce(heartbeat_at, created_at) < :stale"
             " RETURNING id, kind, state, owner_id, business_id"
