@@ -46,7 +46,7 @@ def steps(place: Progress) -> list[dict[str, str]]:
     if place.next_tier:
         said.append(
             {
-                "label": gettext("%(tier)s begins at", tier=place.next_tier.name.in_(locale)),
+                "label": gettext("%(tier)s begins at", tier=place.next_tier.name_i18n.in_(locale)),
                 "value": sum_(place.next_tier.threshold),
                 "note": gettext("%(amount)s more to go.", amount=sum_(place.to_next)),
                 "kind": "",
@@ -56,14 +56,14 @@ def steps(place: Progress) -> list[dict[str, str]]:
         {
             "label": gettext("At your pace by the end of the period"),
             "value": sum_(place.projected),
-            "note": gettext("That would be %(tier)s.", tier=place.projected_tier.name.in_(locale)),
+            "note": gettext("That would be %(tier)s.", tier=place.projected_tier.name_i18n.in_(locale)),
             "kind": "",
         }
     )
     if place.to_keep and place.keep_by:
         said.append(
             {
-                "label": gettext("To keep %(tier)s", tier=place.tier.name.in_(locale)),
+                "label": gettext("To keep %(tier)s", tier=place.tier.name_i18n.in_(locale)),
                 "value": sum_(place.to_keep),
                 "note": gettext("until %(day)s", day=day(place.keep_by)),
                 "kind": "",
@@ -72,7 +72,7 @@ def steps(place: Progress) -> list[dict[str, str]]:
     said.append(
         {
             "label": gettext("Your tier"),
-            "value": place.tier.name.in_(locale),
+            "value": place.tier.name_i18n.in_(locale),
             "note": _until(place, day),
             "kind": "result",
         }
