@@ -1,5 +1,7 @@
 """How roles and ways of joining are called (G16)."""
 
+from typing import Any
+
 from flask_babel import gettext
 
 
@@ -30,3 +32,63 @@ def joined_via(way: str) -> str:
         "demo": gettext("Part of the demo"),
     }
     return ways.get(way, way)
+
+
+def movement(kind: str) -> str:
+    """A movement of bonus by its ledger type (G5)."""
+    kinds = {
+        "accrual": gettext("Bonus earned"),
+        "redemption": gettext("Bonus spent"),
+        "refund_reversal": gettext("Bonus taken back"),
+        "refund_restore": gettext("Bonus given back"),
+        "activation": gettext("Bonus became spendable"),
+        "expiry": gettext("Bonus burned"),
+        "adjustment": gettext("Corrected by hand"),
+        "reward": gettext("Reward"),
+        "merge": gettext("Came with another account"),
+        "opening_balance": gettext("Brought from the old programme"),
+    }
+    return kinds.get(kind, kind)
+
+
+def tier_cause(cause: str) -> str:
+    """Why a tier changed (LOY-11)."""
+    causes = {
+        "earned": gettext("earned by purchases"),
+        "expired": gettext("the period ended"),
+        "manual": gettext("set by hand"),
+        "refund": gettext("after a refund"),
+    }
+    return causes.get(cause, cause)
+
+
+def action(name: str) -> str:
+    """An act of the audit log that concerns a member."""
+    actions = {
+        "member.register": gettext("Written in"),
+        "member.write_in": gettext("Written in"),
+        "member.join": gettext("Joined"),
+        "member.edit": gettext("Contacts corrected"),
+        "member.edit_profile": gettext("Profile changed"),
+        "member.choose_language": gettext("Language chosen"),
+        "member.set_password": gettext("Password set"),
+        "member.change_password": gettext("Password changed"),
+        "member.suspend": gettext("Suspended"),
+        "member.unsuspend": gettext("Opened again"),
+        "member.end_sessions": gettext("Signed out everywhere"),
+        "session.open": gettext("Signed in"),
+        "session.close": gettext("Signed out"),
+        "session.revoke": gettext("A device was signed out"),
+        "session.revoke_others": gettext("Other devices were signed out"),
+        "role.grant": gettext("Role given"),
+        "wallet.adjust": gettext("Bonus corrected"),
+        "loyalty.set_tier": gettext("Tier set by hand"),
+    }
+    return actions.get(name, name)
+
+
+def notice(kind: str, data: dict[str, Any]) -> str:
+    """What a notice said, in the reader's language; its name where the inbox cannot tell."""
+    from portal.messages.texts import text_of
+
+    return text_of(kind, data).title

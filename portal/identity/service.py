@@ -57,6 +57,12 @@ class ReasonMissing(PortalError):
     code = "member.reason_missing"
 
 
+class OwnAccount(PortalError):
+    """Nobody does this to their own account."""
+
+    code = "member.own_account"
+
+
 @command("member.register", emits=(MemberRegistered,))
 def register_member(
     *,
@@ -105,7 +111,8 @@ def register_member(
 @command("member.join")
 def join(*, name: str, email: str | None, phone: str | None, password: str, locale: str) -> UUID:
     """A stranger becomes a member by their own hand, having agreed to the terms. Raises `AlreadyHere` or what
-    `register_member` raises; what exactly is taken is not said."""
+    `register_member` raises; what exactly is taken is not said.
+    """
     try:
         member_id = register_member(
             name=name, email=email, phone=phone, password=password, locale=locale, joined_via="join"

@@ -85,7 +85,7 @@ def queues() -> dict[str, int] | None:
     """Jobs waiting in each queue; None when Redis does not answer."""
     try:
         client = redis()
-        names = sorted(name.decode() for name in client.smembers("rq:queues"))
+        names = sorted(name if isinstance(name, str) else name.decode() for name in client.smembers("rq:queues"))
         return {name.removeprefix("rq:queue:"): int(client.llen(name)) for name in names}
     except Exception:  # noqa: BLE001  the page says so
         return None

@@ -33,7 +33,7 @@ def sign_in() -> Any:
     if not form.validate():
         return render("platform/sign_in.html", form=form, status=422)
     try:
-        token = service.sign_in(form.email.data or "", form.password.data)
+        token = service.sign_in(form.email.data or "", form.password.data or "")
     except TooManyTries as error:
         answer = render("platform/sign_in.html", form=form, refusal=error.message, status=429)
         answer.headers["Retry-After"] = str(error.extra["retry_after"])

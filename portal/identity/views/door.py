@@ -39,7 +39,7 @@ def sign_in() -> Any:
     try:
         token = access.sign_in(
             form.email.data or "",
-            form.password.data,
+            form.password.data or "",
             user_agent=request.user_agent.string,
             ip=client_address(),
             replaces=access.current_session_id(),
@@ -94,7 +94,7 @@ def join() -> Any:
             name=form.name.data or "",
             email=form.email.data or None,
             phone=form.phone.data or None,
-            password=form.password.data,
+            password=form.password.data or "",
             locale=current(),
         )
     except service.AlreadyHere as error:

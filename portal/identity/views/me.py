@@ -81,9 +81,7 @@ def profile() -> Any:
         _save(member, form)
     except PortalError as error:
         form.refuse(error)
-        return render(
-            "identity/profile.html", form=form, member=member, status=error.status if error.status == 429 else 422
-        )  # noqa: PLR2004
+        return render("identity/profile.html", form=form, member=member, status=max(422, error.status))
     flash(gettext("Saved."))
     return redirect(url_for("identity.profile"), code=303)
 

@@ -75,8 +75,8 @@ def bonus() -> Any:
 def sorts() -> dict[str, paging.Sort]:
     """The columns that the list can be sorted by."""
     return {
-        "name": paging.Sort(User.search_text),
-        "joined": paging.Sort(User.joined_at, paging.when),
+        "name": paging.Sort(User.search_text.expression),
+        "joined": paging.Sort(User.joined_at.expression, paging.when),
         "last": paging.Sort(func.coalesce(_last, NEVER), paging.when),
         "bonus": paging.Sort(bonus(), int),
     }

@@ -31,8 +31,8 @@ def change_password() -> Any:
     try:
         token = service.change_password(
             current_user.id,
-            current=form.current.data,
-            new=form.new.data,
+            current=form.current.data or "",
+            new=form.new.data or "",
             user_agent=request.user_agent.string,
             ip=client_address(),
         )

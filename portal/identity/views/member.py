@@ -1,0 +1,144 @@
+"""A member as the admin sees one: figures, timeline, and what may be done to the account."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import abort, flash, g, redirect, request, url_for
+from flask_babel import gettext
+from flask_login import current_user
+
+from portal.identity import cards, contacts, labels, queries, service
+from portal.identity.forms import ContactsForm, SuspensionForm, apart
+from portal.identity.models import User
+from portal.identity.views import roster, timeline
+from portal.identity.views.blueprints import admin
+from portal.identity.views.corrections import AdjustmentForm, TierForm
+from portal.kernel.authz import Permission
+from portal.kernel.errors import PortalError
+from portal.web.fragments import render
+from portal.web.lookup import get_or_404
+
+P = Permission
+
+
+@admin.route("/<uuid:member_id>", permission=P.MEMBERS_READ)
+def member(member_id: UUID) -> Any:
+    return _page(get_or_404(User, member_id))
+
+
+@admin.route("/<uuid:member_id>/contacts", methods=["GET", "POST"], permission=P.MEMBERS_UPDATE)
+def contacts_of(member_id: UUID) -> Any:
+    found = _touchable(member_id)
+    form = ContactsForm(obj=found)
+    if request.method == "POST" and form.validate():
+        try:
+            service.edit_member(
+                member_id, name=form.name.data or "", phone=form.phone.data or None, email=form.email.data or None
+            )
+        except PortalError as error:
+            form.refuse(error)
+        else:
+            return _done(member_id, gettext("Contacts are saved."))
+    return render("identity/contacts.html", member=found, form=form, status=422 if form.errors else 200)
+
+
+@admin.route("/<uuid:member_id>/suspension", methods=["POST"], permission=P.MEMBERS_UPDATE)
+def suspend(member_id: UUID) -> Any:
+    found = _touchable(member_id)
+    if member_id == current_user.id:
+        raise service.OwnAccount(gettext("You cannot suspend yourself."))
+    form = SuspensionForm()
+    if form.validate():
+        service.suspend(member_id, reason=form.reason.data or "")
+        return _done(member_id, gettext("%(name)s is suspended; tills show the reason.", name=found.name))
+    return _page(found, suspension=form, status=422)
+
+
+@admin.route("/<uuid:member_id>/suspension/end", methods=["POST"], permission=P.MEMBERS_UPDATE)
+def reinstate(member_id: UUID) -> Any:
+    found = _touchable(member_id)
+    service.unsuspend(member_id)
+    return _done(member_id, gettext("%(name)s is open again.", name=found.name))
+
+
+@admin.route("/<uuid:member_id>/adjustments", methods=["POST"], permission=P.WALLETS_ADJUST)
+def adjust(member_id: UUID) -> Any:
+    """Give or take bonus with a reason; the form's key makes a double click one correction."""
+    from portal.wallets import service as wallets
+
+    found = get_or_404(User, member_id)
+    form = AdjustmentForm()
+    if form.validate():
+        try:
+            wallets.adjust(
+                member_id, form.signed(), currency=g.tenant.currency, reason=form.reason.data or "", key=form.key
+            )
+        except PortalError as error:
+            form.amount.errors = [error.message]
+        else:
+            return _done(member_id, gettext("The balance is corrected."))
+    return _page(found, adjustment=form, status=422)
+
+
+@admin.route("/<uuid:member_id>/tier", methods=["POST"], permission=P.TIERS_UPDATE)
+def set_tier(member_id: UUID) -> Any:
+    from portal.loyalty import service as loyalty
+
+    found = get_or_404(User, member_id)
+    form = TierForm()
+    if form.validate():
+        until = roster.midnight(form.locked_until.data.isoformat(), days=1) if form.locked_until.data else None
+        try:
+            loyalty.set_tier(member_id, form.tier.data, reason=form.reason.data or "", locked_until=until)
+        except PortalError as error:
+            form.locked_until.errors = [error.message]
+        else:
+            return _done(member_id, gettext("The tier is set."))
+    return _page(found, tier_form=form, status=422)
+
+
+def _touchable(member_id: UUID) -> User:
+    """The member; an account with a role over the community is changed by an admin only."""
+    found: User = get_or_404(User, member_id)
+    if queries.tenant_roles(member_id) and not current_user.may(P.SETTINGS_UPDATE):
+        abort(403)
+    return found
+
+
+def _done(member_id: UUID, told: str) -> Any:
+    flash(told)
+    return redirect(url_for("identity_admin.member", member_id=member_id), code=303)
+
+
+def _page(found: User, *, status: int = 200, **forms: Any) -> Any:
+    from portal.loyalty.progress import progress
+    from portal.wallets.queries import balances
+
+    kind = request.args.get("f.kind", "")
+    lines, older = timeline.lines(found.id, kind=kind, after=request.args.get("after", ""))
+    place = progress(found.id)
+    given = {
+        "suspension": SuspensionForm(formdata=None),
+        "adjustment": AdjustmentForm(formdata=None),
+        "tier_form": TierForm(formdata=None, data={"tier": place.tier.code}) if place else None,
+    }
+    every: dict[str, Any] = {**given, **forms}
+    shown: dict[str, Any] = {name: apart(form, name) if form else None for name, form in every.items()}
+    return render(
+        "identity/member.html",
+        fragment="timeline",
+        status=status,
+        member=found,
+        roles=[labels.role(name) for name in queries.tenant_roles(found.id)],
+        card=cards.shown(found.card_number),
+        phone=contacts.shown_phone(found.phone),
+        joined_via=labels.joined_via(found.joined_via),
+        balances=balances(found.id),
+        place=place,
+        lines=lines,
+        older=older,
+        kind=kind,
+        kinds=timeline.kinds(),
+        opened=next(iter(forms), ""),
+        **shown,
+    )
