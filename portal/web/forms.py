@@ -67,6 +67,7 @@ def _quiet_clean(value: str | None) -> str | None:
 def no_nul(_form: Any, field: Field) -> None:
     """Refuse NUL, keeping the rest as typed."""
     if field.data and "\x00" in str(field.data):
+        field.data = str(field.data).replace("\x00", "")
         raise StopValidation(gettext("This holds a character that cannot be stored."))
 
 
