@@ -54,7 +54,9 @@ def positions(program: Program, members: Iterable[UUID]) -> dict[UUID, Position]
         stored = Standing(lowest)
         if row.standing:
             tier_id, *moments = row.standing
-            stored = Standing(program.tier(UUID(tier_id)) or lowest, *(m and datetime.fromisoformat(m) for m in moments))
+            stored = Standing(
+                program.tier(UUID(tier_id)) or lowest, *(m and datetime.fromisoformat(m) for m in moments)
+            )
         found[row.id] = Position(program, stored, {datetime.fromisoformat(s): int(n) for s, n in row.windows or ()})
     return found
 

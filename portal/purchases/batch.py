@@ -42,7 +42,7 @@ COLUMNS = (
 )  # fmt: skip
 _LIST = ", ".join(COLUMNS)
 _SHOP = text(f"""
-SELECT b.currency, b.category, b.name, b.archived_at, b.max_bonus_share, b.spend_confirmation, {RECOUNT_LOCK}
+SELECT b.currency, b.category, b.archived_at, b.max_bonus_share, b.spend_confirmation, {RECOUNT_LOCK}
   FROM businesses b WHERE b.tenant_id = :tenant AND b.id = :business""")
 _MEMBERS = text("""
 SELECT id, suspended_at, suspended_reason FROM users
@@ -112,7 +112,9 @@ def record_history(business_id: UUID, sales: Sequence[Sale], *, accrue: bool = T
     if len(sales) > MOST:
         raise ValueError(f"at most {MOST} sales a transaction")
     known = _known(business_id, sales)
-    shop = _shop(business_id, {sale.member_id for sale in sales}, {sale.location_id for sale in sales if sale.location_id})
+    shop = _shop(
+        business_id, {sale.member_id for sale in sales}, {sale.location_id for sale in sales if sale.location_id}
+    )
     writing, now = _Writing(), clock.now()
     fates = []
     for sale in sales:
@@ -145,7 +147,12 @@ def _compared(stored: tuple[str, Mapping[str, str]], whole: str, parts: Mapping[
     names = [n for n in wanted.differing(stored[1], parts) if n in stored[1] and n in parts]
     if not names:
         return REPEATED
-    return Fate("refused", gettext("this number was recorded before with other content; it differs in: %(fields)s", fields=", ".join(names)))
+    return Fate(
+        "refused",
+        gettext(
+            "this number was recorded before with other content; it differs in: %(fields)s", fields=", ".join(names)
+        ),
+    )
 
 
 def _shop(business_id: UUID, buyers: Iterable[UUID], places: Iterable[UUID]) -> _Shop:
@@ -156,7 +163,17 @@ def _shop(business_id: UUID, buyers: Iterable[UUID], places: Iterable[UUID]) -> 
     if row is None:
         raise NotFound(gettext("There is no such shop."))
     found = Found(
-        *row[:6], location_is_own=None, existing=None, balance=0, position=None, suspended_reason=None, suspended=False
+        currency=row.currency,
+        category=row.category,
+        archived_at=row.archived_at,
+        max_bonus_share=row.max_bonus_share,
+        spend_confirmation=row.spend_confirmation,
+        location_is_own=None,
+        existing=None,
+        balance=0,
+        position=None,
+        suspended_reason=None,
+        suspended=False,
     )
     program = loyalty.program()
     own = {p for (p,) in db.session.execute(_PLACES, {**values, "places": list(places)})} if places else set()
@@ -194,7 +211,7 @@ def _take(writing: _Writing, shop: _Shop, sale: Sale, decided: Decision, whole: 
     told_earning = earned.trace(
         code,
         tier=tier.code if tier else "",
-        tier_name=dict(tier.name) if tier else {},
+        tier_name=dict(tier.name_i18n) if tier else {},
         expires_at=decided.expires_at.isoformat() if decided.expires_at else None,
     )
     if earned.bonus:
