@@ -1,54 +1,54 @@
-"""A tenant's look from one colour: two theme blocks in OKLCH, and the proof that they can be read (ui.md, mock-ups' README).
+"""A tenant's look from one colour: a light and a dark theme, and the proof that both can be read (ui.md, tenant brand).
 
-Lightness is in per cent, chroma as in OKLCH (0 to 0.4), hue in degrees. Contrast is WCAG's ratio of relative luminances.
+The stored brand is `{hue, chroma, lightness, mark}`. What is served is always readable: a colour that fails is moved to
+the nearest lightness that passes; the settings form refuses it before, and offers that same colour.
 """
 
 import hashlib
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from portal.tenants.colour import Colour, ColourError, contrast, luminance, mix, of_hex
+
+__all__ = [
+    "Colour",
+    "ColourError",
+    "Fault",
+    "contrast",
+    "digest",
+    "faults",
+    "luminance",
+    "nearest",
+    "of",
+    "of_hex",
+    "stored",
+    "stylesheet",
+    "themes",
+]
+
 AA = 4.5
-STATUS_HUES = {"success": 152, "warning": 68, "error": 22}
-NEAR = 20
-TURN = 14
+GRAPHIC = 3.0  # borders of fields and other shapes
+STATUS_HUES = {"success": 155, "warning": 66, "error": 24}
+NEAR = 20  # degrees: closer to the brand's hue than this, a status colour turns away
+TURN = 8
+MARKS = ("ring", "waves")
+MUTED = {"light": 0.68, "dark": 0.70}
+DARKEST, LIGHTEST = 20.0, 62.0
+
+Roles = dict[str, Colour]
 
 
 @dataclass(frozen=True, slots=True)
-class Colour:
-    """A colour in OKLCH."""
+class Fault:
+    """A pair of roles that cannot be read: `ratio` is below `needed`."""
 
-    lightness: float
-    chroma: float
-    hue: float
-
-    def css(self) -> str:
-        return f"oklch({self.lightness:g}% {self.chroma:g} {self.hue:g})"
-
-
-def luminance(colour: Colour) -> float:
-    """Relative luminance of sRGB, out-of-gamut parts clipped as browsers do for lack of better."""
-    light, a, b = (
-        colour.lightness / 100,
-        colour.chroma * math.cos(math.radians(colour.hue)),
-        colour.chroma * math.sin(math.radians(colour.hue)),
-    )
-    long = (light + 0.3963377774 * a + 0.2158037573 * b) ** 3
-    medium = (light - 0.1055613458 * a - 0.0638541728 * b) ** 3
-    short = (light - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    red = 4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short
-    green = -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short
-    blue = -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short
-    red, green, blue = (min(1.0, max(0.0, channel)) for channel in (red, green, blue))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: Colour, other: Colour) -> float:
-    """WCAG contrast, 1 to 21."""
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
+    theme: str
+    ink: str
+    ground: str
+    ratio: float
+    needed: float
 
 
 def of(brand: Mapping[str, Any]) -> Colour:
@@ -56,21 +56,34 @@ def of(brand: Mapping[str, Any]) -> Colour:
     return Colour(float(brand.get("lightness", 45)), float(brand.get("chroma", 0.1)), float(brand.get("hue", 264)))
 
 
-def themes(colour: Colour) -> dict[str, dict[str, Colour]]:
-    """Roles of the light and the dark theme."""
-    hue, chroma = colour.hue, colour.chroma
-    white = Colour(99, min(0.008, chroma), hue)
-    status = {
-        name: (h + TURN if 0 <= (h - hue) % 360 < NEAR else h - TURN if 0 <= (hue - h) % 360 < NEAR else h)
-        for name, h in STATUS_HUES.items()
-    }
-    light = {
+def stored(colour: Colour, mark: str) -> dict[str, Any]:
+    """A colour and a mark as `tenants.brand` keeps them."""
+    return {"hue": colour.hue, "chroma": colour.chroma, "lightness": colour.lightness, "mark": mark}
+
+
+def themes(colour: Colour) -> dict[str, Roles]:
+    """Roles of the light and of the dark theme; each shows only what a screen can."""
+    status = {name: _turned(hue, colour.hue) for name, hue in STATUS_HUES.items()}
+    both = {"light": _light(colour, status), "dark": _dark(colour, status)}
+    return {name: {role: c.fitted() for role, c in roles.items()} for name, roles in both.items()}
+
+
+def _turned(hue: float, brand: float) -> float:
+    apart = (hue - brand + 180) % 360 - 180
+    if abs(apart) >= NEAR:
+        return hue
+    return hue + min(TURN, NEAR - apart) if apart >= 0 else hue - min(TURN, NEAR + apart)
+
+
+def _light(colour: Colour, status: Mapping[str, float]) -> Roles:
+    hue, paper = colour.hue, Colour(99, min(0.008, colour.chroma), colour.hue)
+    return {
         "base-100": Colour(99.6, 0.002, hue),
-        "base-200": Colour(96.6, 0.008, hue),
-        "base-300": Colour(90.5, 0.013, hue),
+        "base-200": Colour(96.7, 0.008, hue),
+        "base-300": Colour(90.6, 0.013, hue),
         "base-content": Colour(23.5, 0.026, hue),
         "primary": colour,
-        "primary-content": white,
+        "primary-content": paper,
         "neutral": Colour(27.5, 0.028, hue),
         "neutral-content": Colour(97, 0.007, hue),
         "info": Colour(47, 0.09, 245),
@@ -81,16 +94,19 @@ def themes(colour: Colour) -> dict[str, dict[str, Colour]]:
         "warning-content": Colour(99, 0, 0),
         "error": Colour(49.5, 0.18, status["error"]),
         "error-content": Colour(99, 0, 0),
-        "stage": Colour(min(colour.lightness, 51.5), chroma, hue),
-        "stage-content": white,
+        "stage": Colour(min(colour.lightness, 51.5), colour.chroma, hue),
+        "stage-content": paper,
     }
-    bright = Colour(77, min(chroma, 0.115), hue)
-    dark = {
+
+
+def _dark(colour: Colour, status: Mapping[str, float]) -> Roles:
+    hue = colour.hue
+    return {
         "base-100": Colour(24, 0.014, hue),
         "base-200": Colour(18.5, 0.012, hue),
         "base-300": Colour(32, 0.018, hue),
         "base-content": Colour(94, 0.01, hue),
-        "primary": bright,
+        "primary": Colour(77.5, min(colour.chroma, 0.115), hue),
         "primary-content": Colour(21, 0.04, hue),
         "neutral": Colour(88, 0.01, hue),
         "neutral-content": Colour(20, 0.014, hue),
@@ -98,87 +114,92 @@ def themes(colour: Colour) -> dict[str, dict[str, Colour]]:
         "info-content": Colour(20, 0.03, 245),
         "success": Colour(80, 0.115, status["success"]),
         "success-content": Colour(20, 0.04, status["success"]),
-        "warning": Colour(84, 0.11, status["warning"]),
+        "warning": Colour(84, 0.11, status["warning"] + 9),
         "warning-content": Colour(21, 0.04, status["warning"]),
         "error": Colour(75, 0.13, status["error"]),
         "error-content": Colour(20, 0.05, status["error"]),
-        "stage": Colour(32, min(chroma, 0.075), hue),
+        "stage": Colour(32, min(colour.chroma, 0.075), hue),
         "stage-content": Colour(97, 0.01, hue),
     }
-    return {"light": light, "dark": dark}
 
 
-PAIRS = (
-    ("base-content", "base-100"),
-    ("base-content", "base-200"),
-    ("primary", "base-100"),
-    ("primary", "base-200"),
-    ("primary-content", "primary"),
-    ("neutral-content", "neutral"),
-    ("stage-content", "stage"),
-    ("success", "base-100"),
-    ("warning", "base-100"),
-    ("error", "base-100"),
-    ("success", "base-200"),
-    ("warning", "base-200"),
-    ("error", "base-200"),
-    ("success-content", "success"),
-    ("warning-content", "warning"),
-    ("error-content", "error"),
-)
-
-
-def faults(colour: Colour) -> list[tuple[str, str, str, float]]:
-    """Pairs below AA: theme, ink, ground, ratio."""
+def faults(colour: Colour) -> list[Fault]:
+    """Pairs that fall short, in both themes; empty for a colour that may be used."""
     return [
-        (name, ink, ground, ratio)
-        for name, roles in themes(colour).items()
-        for ink, ground in PAIRS
-        if (ratio := contrast(roles[ink], roles[ground])) < AA
+        Fault(theme, ink, ground, ratio, needed)
+        for theme, roles in themes(colour).items()
+        for ink, ground, one, other, needed in _pairs(theme, roles)
+        if (ratio := contrast(one, other)) < needed
     ]
 
 
+def _pairs(theme: str, roles: Roles) -> Iterator[tuple[str, str, Colour, Colour, float]]:
+    """Every ink on every ground that app.css puts together."""
+    paper, page, ink, primary = (roles[name] for name in ("base-100", "base-200", "base-content", "primary"))
+    tint, muted = mix(primary, paper, 0.10), mix(ink, paper, MUTED[theme])
+    inks = {**{name: roles[name] for name in ("primary", "success", "warning", "error", "info")}, "muted": muted}
+    for name, colour in {**inks, "base-content": ink}.items():
+        yield name, "base-100", colour, paper, AA
+        yield name, "base-200", colour, page, AA
+    for name in ("primary", "success", "warning", "error", "info", "neutral", "stage"):
+        yield f"{name}-content", name, roles[f"{name}-content"], roles[name], AA
+    for name, colour in (("primary", primary), ("muted", muted), ("base-content", ink)):
+        yield name, "tint", colour, tint, AA
+    for name in ("success", "warning", "error", "muted"):
+        yield name, f"{name} tag", inks[name], mix(inks[name], paper, 0.09), AA
+    yield "dim", "stage", mix(roles["stage-content"], roles["stage"], 0.92), roles["stage"], AA
+    for name in ("primary", "success", "warning"):
+        yield "base-content", f"hottest {name}", ink, mix(roles[name], paper, 0.65 * heat(theme, roles)), AA
+    yield "field border", "base-100", mix(ink, paper, 0.46), paper, GRAPHIC
+
+
+def heat(theme: str, roles: Roles) -> float:
+    """How much of the accent the hottest cell of a heat table may take, so that its ink stays readable."""
+    most = 10 if theme == "light" else 6
+    for tenth in range(most, 0, -1):
+        grounds = (mix(roles[name], roles["base-100"], 0.065 * tenth) for name in ("primary", "success", "warning"))
+        if all(contrast(roles["base-content"], ground) >= AA for ground in grounds):
+            return tenth / 10
+    return 0.1
+
+
+@lru_cache(maxsize=256)
 def nearest(colour: Colour) -> Colour:
-    """The same hue and chroma at the nearest lightness that passes."""
-    for step in range(0, 601):
-        for lightness in (colour.lightness - step / 10, colour.lightness + step / 10):
-            candidate = Colour(round(lightness, 1), colour.chroma, colour.hue)
-            if 20 <= lightness <= 70 and not faults(candidate):  # noqa: PLR2004
+    """The colour itself if it passes, else the same hue at the nearest lightness that does."""
+    for step in range(0, 100):
+        for lightness in (colour.lightness - step / 2, colour.lightness + step / 2):
+            candidate = Colour(round(lightness, 2), colour.chroma, colour.hue).fitted()
+            if (DARKEST <= lightness <= LIGHTEST or step == 0) and not faults(candidate):
                 return candidate
-    return Colour(40, min(colour.chroma, 0.08), colour.hue)
+    return Colour(40, 0, colour.hue)
+
+
+def stylesheet(brand: Mapping[str, Any]) -> str:
+    """The tenant's own CSS: light, dark by the device's wish, and either by the reader's choice."""
+    return _stylesheet(of(brand))
 
 
 @lru_cache(maxsize=256)
 def _stylesheet(colour: Colour) -> str:
-    both = themes(colour)
-    light = _block(both["light"], scheme="light", heat=1, muted=68)
-    dark = _block(both["dark"], scheme="dark", heat=0.6, muted=70)
+    blocks = {theme: _block(theme, roles) for theme, roles in themes(nearest(colour)).items()}
     return (
-        f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
-        f":root[data-theme=dark]{{{dark}}}\n:root[data-theme=light]{{{light}}}\n"
+        f":root{{{blocks['light']}}}\n"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{blocks['dark']}}}}}\n"
+        f":root[data-theme=dark]{{{blocks['dark']}}}\n"
     )
 
 
-def _block(roles: Mapping[str, Colour], *, scheme: str, heat: float, muted: int) -> str:
-    parts = [f"color-scheme:{scheme}"]
+def _block(theme: str, roles: Roles) -> str:
+    parts = [f"color-scheme:{theme}"]
     parts += [f"--color-{name}:{c.css()}" for name, c in roles.items() if not name.startswith("stage")]
-    parts += [
+    parts += [  # one accent: a second one cannot slip in through a class name
         f"--color-{twin}{end}:{roles['primary' + end].css()}"
         for twin in ("secondary", "accent")
         for end in ("", "-content")
     ]
-    parts += [
-        f"--stage:{roles['stage'].css()}",
-        f"--stage-content:{roles['stage-content'].css()}",
-        f"--muted-mix:{muted}%",
-        f"--heat-k:{heat}",
-    ]
+    parts += [f"--{name}:{roles[name].css()}" for name in ("stage", "stage-content")]
+    parts += [f"--muted-mix:{MUTED[theme]:.0%}", f"--heat-k:{heat(theme, roles):g}"]
     return ";".join(parts)
-
-
-def stylesheet(brand: Mapping[str, Any]) -> str:
-    """The tenant's own CSS."""
-    return _stylesheet(of(brand))
 
 
 def digest(brand: Mapping[str, Any]) -> str:

@@ -1,122 +1,248 @@
 // Small behaviours of every page. Nothing here is needed to get something done: each has a plain way beside it.
+// The words come from the page (data-* of <body>), so that they are in the reader's language.
 
-// Forms: one press is one sending; the first field in error, or the summary, takes the focus.
+const root = document.documentElement;
+const words = document.body.dataset;
+root.dataset.script = "on";
+
+function make(tag, className, text = "") {
+  const element = document.createElement(tag);
+  element.className = className;
+  element.textContent = text;
+  return element;
+}
+
+// ── Forms: one press is one sending; a question is asked first where the form has one. Before htmx, hence the capture.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  const question = form.dataset.ask;
-  if (question && !form.dataset.sure) {
-    event.preventDefault();
-    ask(question, form.querySelector("button")?.textContent.trim() || "OK", () => { form.dataset.sure = "1"; form.requestSubmit(); });
+  const stop = () => { event.preventDefault(); event.stopImmediatePropagation(); };
+  if (form.dataset.ask && !form.dataset.sure) {
+    stop();
+    ask(form, event.submitter);
     return;
   }
-  if (form.method === "post") {
-    if (form.dataset.sent) { event.preventDefault(); return; }
-    form.dataset.sent = "1";
-    form.querySelectorAll("button:not([type=button])").forEach((button) => button.setAttribute("aria-busy", "true"));
-    setTimeout(() => { delete form.dataset.sent; form.querySelectorAll("[aria-busy]").forEach((b) => b.removeAttribute("aria-busy")); }, 4000);
-  }
+  if (form.getAttribute("method")?.toLowerCase() !== "post") return;
+  if (form.dataset.sent) { stop(); return; }
+  form.dataset.sent = "1";
+  const button = event.submitter ?? form.querySelector("button:not([type=button])");
+  button?.setAttribute("aria-busy", "true");
+  setTimeout(release, 6000, form);
+}, true);
+
+function release(form) {
+  delete form.dataset.sent;
+  delete form.dataset.sure;
+  form.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+}
+window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
+document.addEventListener("htmx:finally:request", (event) => { if (event.target instanceof HTMLFormElement) release(event.target); });
+document.addEventListener("change", (event) => event.target.closest?.("form[data-send-on-change]")?.requestSubmit());
+
+// ── After a swap the first problem takes the focus, and what changed is said once.
+function settle(part) {
+  (part.querySelector("[data-focus]") ?? part.querySelector("[aria-invalid=true]"))?.focus();
+  part.querySelectorAll("[data-scan]").forEach((button) => { button.hidden = !navigator.mediaDevices?.getUserMedia; });
+  part.querySelectorAll("[data-languages]").forEach(languageTabs);
+}
+settle(document);
+document.addEventListener("htmx:after:swap", (event) => {
+  const part = event.target instanceof Element && event.target.isConnected ? event.target : document;
+  settle(part);
+  const said = part !== document && part.querySelector("[role=status]")?.textContent.trim();
+  if (said) document.getElementById("announce").textContent = said;
 });
-window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
-function focusProblem(root) { (root.querySelector("[data-focus]") || root.querySelector("[aria-invalid=true]"))?.focus(); }
-focusProblem(document);
-document.addEventListener("htmx:after:swap", (event) => focusProblem(event.target instanceof Element ? event.target : document));
-
-// A question that names the object; the safe choice has the focus.
-function ask(text, label, then) {
-  const dialog = document.createElement("dialog");
-  dialog.className = "ask";
-  const words = document.createElement("p");
-  words.className = "text-lg font-semibold";
-  words.textContent = text;
-  const row = document.createElement("div");
-  row.className = "flex gap-3 mt-3";
-  const no = document.createElement("button");
-  no.className = "btn btn-quiet flex-1";
-  no.textContent = document.documentElement.lang === "ru" ? "Отмена" : "Cancel";
-  no.autofocus = true;
-  const yes = document.createElement("button");
-  yes.className = "btn btn-danger flex-1";
-  yes.textContent = label;
-  no.onclick = () => dialog.close();
-  yes.onclick = () => { dialog.close(); then(); };
-  dialog.onclose = () => dialog.remove();
-  row.append(no, yes);
-  dialog.append(words, row);
-  document.body.append(dialog);
+// ── Questions and slips: native dialogs, the safe choice first, the focus back where it came from.
+function open(dialog, back) {
+  dialog.addEventListener("close", () => { if (dialog.dataset.made) dialog.remove(); back?.focus(); });
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  if (!dialog.isConnected) { dialog.dataset.made = "1"; document.body.append(dialog); }
   dialog.showModal();
 }
 
-// "Why?": the page behind the link, shown as a slip.
-document.addEventListener("click", async (event) => {
-  const link = event.target.closest?.("a[data-slip]");
-  if (!link || event.metaKey || event.ctrlKey) return;
-  event.preventDefault();
-  try {
-    const answer = await fetch(link.href, { headers: { "HX-Request": "true" } });
-    if (!answer.ok) throw new Error(String(answer.status));
-    const dialog = document.createElement("dialog");
-    dialog.className = "slip";
-    const html = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const close = document.createElement("button");
-    close.className = "btn btn-ghost btn-sm";
-    close.textContent = document.documentElement.lang === "ru" ? "Закрыть" : "Close";
-    close.onclick = () => dialog.close();
-    dialog.append(close, ...html.body.childNodes);
-    const heading = dialog.querySelector("h1, h2");
-    if (heading) { heading.id ||= "slip-title"; dialog.setAttribute("aria-labelledby", heading.id); }
-    dialog.onclose = () => { dialog.remove(); link.focus(); };
-    dialog.onclick = (e) => { if (e.target === dialog) dialog.close(); };
-    document.body.append(dialog);
-    dialog.showModal();
-  } catch { location.href = link.href; }
+function ask(form, submitter) {
+  const button = submitter ?? form.querySelector("button:not([type=button])");
+  const dialog = make("dialog", "ask");
+  const title = make("h2", "text-lg", form.dataset.ask);
+  title.id = "ask-title";
+  dialog.setAttribute("aria-labelledby", title.id);
+  dialog.append(title);
+  if (form.dataset.askNote) dialog.append(make("p", "text-muted", form.dataset.askNote));
+  const row = make("div", "flex flex-wrap justify-end gap-2 mt-3");
+  const no = make("button", "btn btn-ghost", words.cancel);
+  const yes = make("button", "btn btn-danger", (button?.getAttribute("aria-label") ?? button?.textContent ?? "").trim());
+  no.autofocus = true;
+  no.onclick = () => dialog.close();
+  yes.onclick = () => { form.dataset.sure = "1"; dialog.close(); form.requestSubmit(submitter); };
+  row.append(no, yes);
+  dialog.append(row);
+  open(dialog, button);
+}
+
+async function slip(link) {
+  const answer = await fetch(link.href, { headers: { "HX-Request": "true" } });
+  if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const dialog = make("dialog", "slip");
+  const close = make("button", "btn btn-circle slip-close btn-sm");
+  close.setAttribute("aria-label", words.close);
+  close.append(svgIcon(link, "x"));
+  close.onclick = () => dialog.close();
+  dialog.append(close, ...(page.querySelector("main") ?? page.body).childNodes);
+  const heading = dialog.querySelector("h1, h2");
+  if (heading) { heading.id ||= "slip-title"; dialog.setAttribute("aria-labelledby", heading.id); }
+  open(dialog, link);
+  window.htmx?.process(dialog);
+}
+
+function svgIcon(near, name) {
+  const svg = near.querySelector("svg").cloneNode(true);
+  const use = svg.querySelector("use");
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#i-${name}`));
+  return svg;
+}
+
+document.addEventListener("click", (event) => {
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+  const why = event.target.closest?.("a[data-slip]");
+  if (why) {
+    event.preventDefault();
+    slip(why).catch(() => { location.href = why.href; });
+  }
+  const opener = event.target.closest?.("[data-open]");
+  const dialog = opener && document.getElementById(opener.dataset.open);
+  if (dialog) { event.preventDefault(); open(dialog, opener); }
+  document.querySelectorAll("details[data-menu][open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const menu = document.querySelector("details[data-menu][open]");
+  if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
 });
 
-// Toasts leave after 8 s, never while the pointer or the focus is on them.
-function leave(toast) { if (toast.matches(":hover, :focus-within")) setTimeout(leave, 3000, toast); else toast.remove(); }
-new MutationObserver(() => document.querySelectorAll("[data-toast]:not([data-timed])").forEach((t) => { t.dataset.timed = "1"; setTimeout(leave, 8000, t); }))
-  .observe(document.getElementById("toasts"), { childList: true });
-document.querySelectorAll("[data-toast]").forEach((t) => setTimeout(leave, 8000, t));
+// ── Toasts leave after 8 s, never while the pointer or the focus is on them.
+const toasts = document.getElementById("toasts");
+function leave(note) { if (note.matches(":hover, :focus-within")) setTimeout(leave, 3000, note); else note.remove(); }
+function time() {
+  toasts.querySelectorAll("[data-toast]:not([data-timed])").forEach((note) => { note.dataset.timed = "1"; setTimeout(leave, 8000, note); });
+}
+new MutationObserver(time).observe(toasts, { childList: true });
+time();
 
-// Copy a secret or a code that stands on the page.
+// ── Copy what stands on the page: a code, a secret shown once.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
-  button.setAttribute("aria-label", button.textContent = document.documentElement.lang === "ru" ? "Скопировано" : "Copied");
+  const source = document.getElementById(button.dataset.copy);
+  await navigator.clipboard.writeText((source.value ?? source.textContent).trim());
+  const text = button.querySelector("span") ?? button;
+  const before = text.textContent;
+  text.textContent = words.copied;
+  document.getElementById("announce").textContent = words.copied;
+  setTimeout(() => { text.textContent = before; }, 2500);
 });
 
-// What changes by itself is asked again while the page is visible: [data-poll="20"] hx-get on the element does the rest.
+// ── What changes by itself is asked again while the page is visible (D40). [data-poll="20"] with hx-get and
+// hx-trigger="poll" swaps a part; [data-live="/address"] shows a small number, by ETag, and hides at nothing.
+const asked = new WeakMap();
+const etags = new Map();
+async function number(element) {
+  const known = etags.get(element.dataset.live);
+  const answer = await fetch(element.dataset.live, { headers: known ? { "If-None-Match": known } : {}, cache: "no-store" });
+  if (answer.status !== 200) return;
+  etags.set(element.dataset.live, answer.headers.get("ETag"));
+  const text = (await answer.text()).trim();
+  element.textContent = text;
+  element.hidden = !text || text === "0";
+}
 setInterval(() => {
   if (document.visibilityState !== "visible") return;
-  document.querySelectorAll("[data-poll]").forEach((element) => {
-    const every = Number(element.dataset.poll) * 1000;
-    if (Date.now() - Number(element.dataset.polled || performance.timeOrigin) >= every) {
-      element.dataset.polled = String(Date.now());
-      element.dispatchEvent(new CustomEvent("poll"));
-    }
+  document.querySelectorAll("[data-poll], [data-live]").forEach((element) => {
+    const every = Number(element.dataset.poll ?? 20) * 1000;
+    if (performance.now() - (asked.get(element) ?? 0) < every) return;
+    asked.set(element, performance.now());
+    if (element.dataset.live) number(element).catch(() => {});
+    else element.dispatchEvent(new CustomEvent("poll"));
   });
 }, 1000);
 
-// The till's keypad writes into the field that it names.
+// ── The till: keys write into the field they name; the connection is told; scanners are heard.
 document.addEventListener("click", (event) => {
   const key = event.target.closest?.("[data-key]");
   if (!key) return;
   const field = document.getElementById(key.closest("[data-keypad]").dataset.keypad);
+  if (field.dataset.fresh !== "no") { field.dataset.fresh = "no"; if (field.dataset.replace !== undefined) field.value = ""; }
   field.value = key.dataset.key === "back" ? field.value.slice(0, -1) : field.value + key.dataset.key;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 });
-
-// A camera reads the card's QR; a keyboard-wedge scanner types into the focused field by itself.
+const state = document.querySelector(".till-state");
+function connection() {
+  const there = navigator.onLine || /(^|\.)localhost$|^127\./.test(location.hostname); // a portal on this very machine needs no network
+  state.classList.toggle("off", !there);
+  state.textContent = there ? state.dataset.online : state.dataset.offline;
+}
+if (state) {
+  connection();
+  window.addEventListener("online", connection);
+  window.addEventListener("offline", connection);
+}
+function found(field, text) {
+  field.value = text;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  if (field.dataset.send !== "no") field.form?.requestSubmit();
+}
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-scan]");
   if (!button) return;
   const { scan } = await import(button.dataset.scan);
-  const text = await scan(button);
-  if (!text) return;
-  const field = document.getElementById(button.dataset.into);
-  field.value = text;
-  field.form.requestSubmit();
+  const text = await scan(button, words);
+  if (text) found(document.getElementById(button.dataset.into), text);
+});
+// A scanner that poses as a keyboard types faster than anybody and ends with Enter: [data-wedge] gets what it read.
+let typed = "", last = 0;
+document.addEventListener("keydown", (event) => {
+  const field = document.querySelector("[data-wedge]");
+  if (!field || event.target.matches?.("input, textarea, select") || event.ctrlKey || event.metaKey) return;
+  if (event.timeStamp - last > 60) typed = "";
+  last = event.timeStamp;
+  if (event.key === "Enter" && typed.length >= 5) { event.preventDefault(); found(field, typed); typed = ""; }
+  else if (event.key.length === 1) typed += event.key;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.matches?.("input, textarea, select")) return;
+  const field = document.querySelector("[data-slash]");
+  if (field) { event.preventDefault(); field.focus(); }
 });
 
-if ("serviceWorker" in navigator && document.documentElement.dataset.room === "member") navigator.serviceWorker.register("/sw.js").catch(() => {});
+// ── Theme at once, kept by the form's own address. A tab a language where a text is written in several.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-theme-switch]") || !event.submitter) return;
+  event.preventDefault();
+  const chosen = event.submitter.value;
+  if (chosen === "auto") delete root.dataset.theme; else root.dataset.theme = chosen;
+  document.querySelectorAll("[data-theme-switch] button").forEach((b) => b.setAttribute("aria-pressed", String(b.value === chosen)));
+  fetch(form.action, { method: "POST", body: new FormData(form, event.submitter), redirect: "manual" }).finally(() => release(form));
+});
+function languageTabs(group) {
+  const parts = [...group.querySelectorAll("[data-language]")];
+  if (parts.length < 2 || group.querySelector(".language-tabs")) return;
+  const row = make("div", "seg language-tabs");
+  const choose = (part) => parts.forEach((other, n) => { other.hidden = other !== part; row.children[n].setAttribute("aria-pressed", String(other === part)); });
+  parts.forEach((part) => {
+    const filled = part.querySelector("input, textarea").value.trim() ? "" : " ○";
+    const button = make("button", "", part.dataset.language.toUpperCase() + filled);
+    button.type = "button";
+    button.onclick = () => choose(part);
+    row.append(button);
+  });
+  parts[0].parentElement.before(row);
+  choose(parts.find((part) => part.querySelector("[aria-invalid=true]")) ?? parts.find((part) => part.lang === root.lang) ?? parts[0]);
+}
+
+if ("serviceWorker" in navigator && root.dataset.room === "member") {
+  window.addEventListener("load", () => navigator.serviceWorker.register("/sw.js").catch(() => {}));
+  document.addEventListener("submit", (event) => {
+    if (new URL(event.target.action, location.href).pathname === "/logout") navigator.serviceWorker.controller?.postMessage("forget");
+  });
+}

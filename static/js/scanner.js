@@ -1,15 +1,16 @@
 // Reads one QR code with the camera: by the browser's own detector, else by jsQR. Resolves with its text, or null.
-export async function scan(button) {
+export async function scan(button, words) {
   const dialog = document.createElement("dialog");
   dialog.className = "ask";
   const video = document.createElement("video");
   video.playsInline = true;
   video.muted = true;
-  video.className = "w-full";
+  video.className = "camera";
   const close = document.createElement("button");
   close.className = "btn btn-quiet";
-  close.textContent = document.documentElement.lang === "ru" ? "Отмена" : "Cancel";
+  close.textContent = words.cancel;
   close.onclick = () => dialog.close();
+  dialog.setAttribute("aria-label", button.textContent.trim());
   dialog.append(video, close);
   document.body.append(dialog);
   let stream;
