@@ -1308,6 +1308,7 @@ def upgrade():
 
 
 GRANTS = """
+GRANT SELECT ON alembic_version TO portal_app, portal_backup;
 GRANT SELECT ON tenants, tenant_domains, currencies TO portal_app, portal_relay, portal_platform, portal_backup;
 GRANT UPDATE (name, timezone, default_locale, locales, modules, clock_offset, brand, settings) ON tenants TO portal_app;
 ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
