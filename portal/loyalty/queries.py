@@ -125,6 +125,32 @@ def members_by_tier() -> dict[UUID, int]:
     return {row.tier_id: row.n for row in rows}
 
 
+def everybody() -> int:
+    """How many members there are."""
+    return int(
+        db.session.scalar(
+            text(
+                "SELECT count(*) FROM users WHERE tenant_id = :tenant AND archived_at IS NULL AND merged_into IS NULL"
+            ),
+            {"tenant": current_tenant_id()},
+        )
+        or 0
+    )
+
+
+def changes_of(member_id: UUID, limit: int = 20) -> Sequence[Any]:
+    """A member's steps on the ladder, newest first."""
+    return db.session.execute(
+        text("""
+        SELECT c.at, c.cause, c.purchase_id, f.name_i18n AS from_name, t.name_i18n AS to_name, t.rank > coalesce(f.rank, -1) AS up
+          FROM tier_changes c
+          LEFT JOIN status_tiers f ON f.tenant_id = c.tenant_id AND f.id = c.from_tier_id
+          JOIN status_tiers t ON t.tenant_id = c.tenant_id AND t.id = c.to_tier_id
+         WHERE c.tenant_id = :tenant AND c.member_id = :member ORDER BY c.at DESC, c.id DESC LIMIT :limit"""),
+        {"tenant": current_tenant_id(), "member": member_id, "limit": limit},
+    ).all()
+
+
 def _program(found: dict[str, Any], zone: str) -> Program:
     tiers_ = tuple(
         Tier(UUID(id_), code, I18n(name), rank, threshold, Fraction(num, den))
