@@ -18,6 +18,9 @@ SELECT t.id, t.slug, t.name, t.kind, t.currency, t.locales, t.clock_offset, t.br
        (SELECT count(*) FROM purchases p WHERE p.tenant_id = t.id
            AND p.occurred_at > clock_timestamp() + t.clock_offset - interval '30 days'
            AND p.occurred_at <= clock_timestamp() + t.clock_offset) AS purchases,
+       (SELECT count(*) FROM purchases p WHERE p.tenant_id = t.id
+           AND p.occurred_at > clock_timestamp() + t.clock_offset - %(hours)s * interval '1 hour'
+           AND p.occurred_at <= clock_timestamp() + t.clock_offset) AS purchases_day,
        ARRAY(SELECT count(p.id) FROM generate_series(0, %(bars)s - 1) AS n
                LEFT JOIN purchases p ON p.tenant_id = t.id
                 AND p.occurred_at > clock_timestamp() + t.clock_offset - %(hours)s * interval '1 hour' * (%(bars)s - n) / %(bars)s

@@ -62,7 +62,15 @@ def tenants() -> Any:
     q = query_text()
     journal.note("tenants.read", current_user.id, **({"q": q} if q else {}))
     rows = queries.tenants(q)
-    return render("platform/tenants.html", fragment="tenants_list", rows=rows, q=q, health_of=queries.health_of)
+    oldest = max((int(row.waiting.total_seconds()) for row in rows if row.waiting), default=0)
+    return render(
+        "platform/tenants.html",
+        fragment="tenants_list",
+        rows=rows,
+        q=q,
+        health_of=queries.health_of,
+        oldest=oldest,
+    )
 
 
 @platform.route("/health", permission=Permission.OPERATORS_READ)
