@@ -5,6 +5,7 @@ the nearest lightness that passes; the settings form refuses it before, and offe
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,12 +76,17 @@ def _turned(hue: float, brand: float) -> float:
     return hue + min(TURN, NEAR - apart) if apart >= 0 else hue - min(TURN, NEAR + apart)
 
 
+def _ground(hue: float, most: float) -> float:
+    """Pages of a red brand lean to sand, else they look pink: reds turn by up to `most` degrees, other hues stay."""
+    return (hue + most * max(0.0, math.cos(math.radians(hue - 25))) ** 2) % 360
+
+
 def _light(colour: Colour, status: Mapping[str, float]) -> Roles:
-    hue, paper = colour.hue, Colour(99, min(0.008, colour.chroma), colour.hue)
+    hue, sand, paper = colour.hue, _ground(colour.hue, 28), Colour(99, min(0.008, colour.chroma), colour.hue)
     return {
-        "base-100": Colour(99.6, 0.002, hue),
-        "base-200": Colour(96.7, 0.008, hue),
-        "base-300": Colour(90.6, 0.013, hue),
+        "base-100": Colour(99.6, 0.002, sand),
+        "base-200": Colour(96.7, 0.008, sand),
+        "base-300": Colour(90.6, 0.013, sand),
         "base-content": Colour(23.5, 0.026, hue),
         "primary": colour,
         "primary-content": paper,
@@ -100,11 +106,11 @@ def _light(colour: Colour, status: Mapping[str, float]) -> Roles:
 
 
 def _dark(colour: Colour, status: Mapping[str, float]) -> Roles:
-    hue = colour.hue
+    hue, earth = colour.hue, _ground(colour.hue, 10)
     return {
-        "base-100": Colour(24, 0.014, hue),
-        "base-200": Colour(18.5, 0.012, hue),
-        "base-300": Colour(32, 0.018, hue),
+        "base-100": Colour(24, 0.013, earth),
+        "base-200": Colour(18.5, 0.011, earth),
+        "base-300": Colour(32, 0.017, earth),
         "base-content": Colour(94, 0.01, hue),
         "primary": Colour(77.5, min(colour.chroma, 0.115), hue),
         "primary-content": Colour(21, 0.04, hue),
