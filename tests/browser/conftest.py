@@ -1,0 +1,62 @@
+"""A running portal and a headless Chromium. The portal is served from this process, on the tenant's own host name."""
+
+import threading
+
+import pytest
+from playwright.sync_api import sync_playwright
+from werkzeug.serving import make_server
+
+from tests.browser.chromium import found
+from tests.cast import PASSWORD
+
+SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1440, 900)}
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found(), args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def portal(app):
+    """The port on which the app answers while the test runs."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def browse(chromium, portal):
+    """A browser window of somebody: `page = browse(BOB, "tablet")`. Console errors and page errors fail the test."""
+    opened, errors = [], []
+
+    def browse(person=None, size="desk", *, locale="en", dark=False, host=None, javascript=True):
+        width, height = SIZES[size]
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, locale=locale, color_scheme="dark" if dark else "light", java_script_enabled=javascript,
+            base_url=f"http://{host or (person.tenant.host if person else 'circle.localhost')}:{portal}",
+        )
+        context.set_default_timeout(10_000)
+        opened.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" and "status of 4" not in m.text else None)
+        if person:
+            page.goto("/login")
+            page.fill("[name=email]", person.email)
+            page.fill("[name=password]", PASSWORD)
+            page.press("[name=password]", "Enter")
+            page.wait_for_url(lambda url: "/login" not in url and "/welcome" not in url)
+        return page
+
+    yield browse
+    for context in opened:
+        context.close()
+    assert errors == []

@@ -1,0 +1,146 @@
+"""The main job as people do it: Bob rings up Alice's purchase, Alice sees it, the owner and the admin see it."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.cast import ALICE, BOB, CIRCLE, EVE, IRINA, OLGA
+
+pytestmark = pytest.mark.browser
+
+
+def ring_up(page, amount):
+    page.goto("/till/cafe")
+    page.fill("#q", ALICE.card)
+    page.press("#q", "Enter")
+    if "/members/" not in page.url:
+        page.get_by_role("link", name=re.compile("Alice")).first.click()
+    page.wait_for_selector("#amount")
+    page.fill("#amount", amount)
+    expect(page.locator("#till-pay output")).to_contain_text(amount.split(".")[0].replace(",", "")[:3])
+    page.click("#till-pay")
+    page.wait_for_selector("h1:has-text('Paid')")
+
+
+def test_a_purchase_from_the_till_to_the_phone_and_the_desks(browse, deliver):
+    till = browse(BOB, "tablet")
+    ring_up(till, "640.00")
+    expect(till.locator("body")).to_contain_text("+19.20")
+    deliver()
+
+    phone = browse(ALICE, "phone")
+    phone.goto("/me")
+    expect(phone.locator(".stage .figure").first).to_have_text("19.20")
+    expect(phone.locator("main")).to_contain_text("Par Coffee")
+    phone.goto("/me/notifications")
+    expect(phone.locator("main")).to_contain_text("+19.20")
+    phone.goto("/me/wallet")
+    expect(phone.locator("main")).to_contain_text("19.20")
+
+    desk = browse(IRINA, "desk")
+    desk.goto("/desk/cafe")
+    expect(desk.locator("#live")).to_contain_text("₽640.00")
+    desk.goto("/desk/cafe/purchases")
+    expect(desk.locator("main")).to_contain_text("Alice Morozova")
+
+    admin = browse(OLGA, "desk")
+    admin.goto("/admin")
+    expect(admin.locator("#live")).to_contain_text("₽640.00")
+
+
+def test_an_undone_purchase_leaves_no_bonus(browse, deliver):
+    till = browse(BOB, "tablet")
+    ring_up(till, "200.00")
+    till.locator("summary").filter(has_text="Undo").click()
+    field = till.locator("#undo-form [name=reason]")
+    if field.evaluate("f => f.tagName") == "SELECT":
+        field.select_option(index=1)
+    else:
+        field.fill("Rang up the wrong table")
+    till.locator("#undo-form button[type=submit]").click()
+    till.wait_for_selector("h1:has-text('Undone')")
+    deliver()
+    phone = browse(ALICE, "phone")
+    phone.goto("/me")
+    expect(phone.locator(".stage .figure").first).to_have_text(re.compile(r"^0"))
+
+
+def test_a_new_member_is_enrolled_at_the_till_and_buys_at_once(browse):
+    till = browse(BOB, "tablet")
+    till.goto("/till/cafe/members/new")
+    till.fill("[name=phone]", "+7 912 555-44-33")
+    till.fill("[name=name]", "Новый Сосед")
+    for box in till.locator("input[type=checkbox]").all():
+        box.check()
+    till.locator("main form button[type=submit]").last.click()
+    till.wait_for_selector("#amount")
+    expect(till.locator("h1")).to_have_text("Новый Сосед")
+
+
+def test_the_till_works_without_javascript(browse):
+    till = browse(BOB, "tablet", javascript=False)
+    till.goto("/till/cafe")
+    till.fill("#q", ALICE.card)
+    till.press("#q", "Enter")
+    if "/members/" not in till.url:
+        till.get_by_role("link", name=re.compile("Alice")).first.click()
+    till.fill("#amount", "100")
+    till.click("#till-pay")
+    till.wait_for_selector("h1:has-text('Paid')")
+
+
+def test_a_wrong_amount_is_said_and_kept(browse):
+    till = browse(BOB, "tablet")
+    till.goto(f"/till/cafe/members/{ALICE.id}")
+    till.fill("#amount", "12,3,4")
+    till.click("#till-pay")
+    till.wait_for_selector("#amount-error")
+    expect(till.locator("#amount")).to_have_value("12,3,4")
+
+
+def test_a_member_lives_in_the_portal_on_a_phone_in_russian(browse):
+    phone = browse(EVE, "phone", locale="ru")
+    phone.goto("/me")
+    expect(phone.locator("html")).to_have_attribute("lang", "ru")
+    phone.locator("nav.bar a[href='/me/card']").click()
+    expect(phone.locator("svg.qr").first).to_be_visible()
+    phone.goto("/me/more")
+    phone.locator("form[action='/logout'] button").first.click()
+    phone.goto("/me")
+    expect(phone).to_have_url(re.compile("/login"))
+
+
+def test_the_admin_reads_the_audit_log_and_finds_a_member(browse):
+    admin = browse(OLGA, "desk")
+    admin.goto("/admin/members")
+    admin.locator("[name=q]").first.fill("Alice")
+    admin.keyboard.press("Enter")
+    expect(admin.locator("main")).to_contain_text("Alice Morozova")
+    admin.goto("/admin/audit")
+    expect(admin.locator("main")).to_contain_text("Olga Klimova")
+
+
+def test_another_tenants_cookie_opens_nothing(browse, chromium, portal):
+    page = browse(ALICE, "phone")
+    cookies = page.context.cookies()
+    other = chromium.new_context(base_url=f"http://globex.localhost:{portal}")
+    other.add_cookies([{**c, "domain": "globex.localhost"} for c in cookies if c["name"] == "sid"])
+    stranger = other.new_page()
+    stranger.goto("/me")
+    assert "/login" in stranger.url
+    other.close()
+
+
+def test_the_first_visit_of_a_member_is_light(browse):
+    """ui.md: at most 100 kB over the wire and 12 requests."""
+    page = browse(ALICE, "phone")
+    sizes = []
+    fresh = page.context.browser.new_context(base_url=f"http://{CIRCLE.host}:{page.url.split(':')[2].split('/')[0]}", storage_state=page.context.storage_state())
+    tab = fresh.new_page()
+    tab.on("requestfinished", lambda request: sizes.append((request.url, request.sizes()["responseBodySize"])))
+    tab.goto("/me")
+    tab.wait_for_load_state("networkidle")
+    fresh.close()
+    assert len(sizes) <= 12, sizes
+    assert sum(size for _, size in sizes) <= 100_000, sizes
