@@ -131,7 +131,7 @@ def program_form(program: Program, locales: Sequence[str]) -> ProgramForm:
                 gettext("Name in %(language)s", language=code.upper()), [*checks, Length(max=60), no_nul]
             )
         parts[f"threshold_{n}"] = AmountField(gettext("From"), [AmountRequired(zero=n == 0)], currency=program.currency)
-        parts[f"rate_{n}"] = RateField(gettext("Bonus, %%"))
+        parts[f"rate_{n}"] = RateField(gettext("Bonus in per cent"))
     duration = durations.parse(program.bonus_expiry)
     data: dict[str, Any] = {
         "period": program.rules.calendar.period,

@@ -214,7 +214,7 @@ def _conditions(business_id: UUID, q: str, filters: Mapping[str, str]) -> list[C
         found = people.matching(select(User.id), q)
         exact = people.find_member(q)
         receipt = Purchase.receipt_number.startswith(q, autoescape=True)
-        members = [Purchase.member_id.in_(found)] if found is not None else []
+        members: list[ColumnElement[bool]] = [Purchase.member_id.in_(found)] if found is not None else []
         members += [Purchase.member_id == exact.id] if exact else []
         where.append(or_(receipt, *members))
     if begun := _day(filters.get("from")):

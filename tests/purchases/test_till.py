@@ -266,6 +266,14 @@ def test_a_bad_amount_is_told_and_nothing_is_written(sign_in, seen_by, amount):
         assert set(counted().values()) <= {0}
 
 
+def test_a_card_scanned_into_the_bill_opens_that_members_bill(sign_in, seen_by):
+    """Broken once: it rang up a bill of five hundred milliard."""
+    answer = ring_up(sign_in(BOB), EVE.card)
+    assert answer.status_code == 303
+    assert answer.location == f"{TILL}?q={EVE.card}"
+    assert bought(seen_by) == []
+
+
 def test_a_member_id_that_is_none(sign_in):
     client = sign_in(BOB)
     for wrong in ("", "x", str(TRENT.id)):

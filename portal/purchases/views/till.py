@@ -41,7 +41,7 @@ def find() -> Response:
     if len(found) == 1 and not wants_fragment():
         return redirect(_purchase_url(found[0].id, q))
     links = {member.id: _purchase_url(member.id, q) for member in found}
-    return render("till/find.html", fragment="results", q=q, found=found, links=links)
+    return render("till/find.html", fragment="results", q=q, found=found, links=links, initials=_initials)
 
 
 @purchases_till.route("/members/new", methods=["GET", "POST"], permission=P.MEMBERS_CREATE)
@@ -103,6 +103,8 @@ def create_purchase() -> Response:
     """Ring it up. The form's one-time key is the purchase's own, so pressing twice is one purchase."""
     form = PurchaseForm()
     form.amount.currency = g.business.currency
+    if cards.valid_card(form.amount.typed or ""):  # a scanner typed into the bill: it is the next member's card
+        return redirect(url_for("purchases_till.find", business=g.business.slug, q=form.amount.typed), code=303)
     try:
         member_id = UUID(form.member_id.data or "")
     except ValueError:
@@ -227,6 +229,7 @@ def _bill(
     oob: tuple[str, ...] = (),
     refusal: str = "",
     twice: str = "",
+    code_sent: bool = False,
 ) -> Response:
     member = _member(member_id)
     form.amount.currency = g.business.currency
@@ -241,8 +244,9 @@ def _bill(
         member=member,
         bill=bill,
         confirmed=_may_spend(form, member_id),
-        short_code=cards.short_code(member.card_number),
-        keys=_keys(bill.currency),
+        initials=_initials(member.name),
+        mark=get_decimal_symbol(locale()) if money.currency(bill.currency).exponent else "00",
+        code_sent=code_sent,
         shown_amount=form.amount._value().replace("\x00", ""),
         quote_url=url_for("purchases_till.quoted", business=g.business.slug, member_id=member_id),
         refusal=refusal,
@@ -250,10 +254,9 @@ def _bill(
     )
 
 
-def _keys(code: str) -> list[str]:
-    """The keypad, row by row; the mark of decimals is the reader's, and there where the currency has none."""
-    last = get_decimal_symbol(locale()) if money.currency(code).exponent else "00"
-    return ["1", "2", "3", "4", "5", "6", "7", "8", "9", last, "0", "back"]
+def _initials(name: str) -> str:
+    """The two letters in a member's circle."""
+    return "".join(word[0] for word in name.split()[:2]).upper()
 
 
 def _may_spend(form: PurchaseForm, member_id: UUID) -> bool:
@@ -267,7 +270,7 @@ def _send_code(form: PurchaseForm, member_id: UUID, bill: Quote) -> Response:
     if not bill.spend:
         return _bill(form, member_id, status=422, refusal=gettext("Choose how much bonus to take first."))
     confirmations.request_code(g.business.id, member_id, bill.spend, bill.currency)
-    return _bill(form, member_id)
+    return _bill(form, member_id, code_sent=True)
 
 
 def _done(row: Any, form: UndoForm, *, status: int = 200, refusal: str = "") -> Response:
