@@ -31,3 +31,9 @@ class AlreadyReversed(PortalError):
     """A posting can be reversed once (WAL-4)."""
 
     code, status = "txn.already_reversed", 409
+
+
+class WalletLocked(PortalError):
+    """This account may not pay that: waiting bonus cannot be spent, bonus cannot be withdrawn (WAL-6)."""
+
+    code, status = "wallet.locked", 422

@@ -21,9 +21,10 @@ from portal.kernel import clock
 from portal.kernel.books import plain
 from portal.kernel.commands import command, journal
 from portal.kernel.model import new_id
-from portal.wallets.errors import IdempotencyMismatch, InsufficientFunds, InvalidAmount
+from portal.wallets.errors import AlreadyReversed, IdempotencyMismatch, InsufficientFunds, InvalidAmount, WalletLocked
 
 BATCH = 500
+NOT_AN_AMOUNT = {"KR422", "22003", "22P02"}  # refused, out of range, not a whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Posting:
     """A movement from `payer` to `payee`. `(source, external_id)` makes it happen once (WAL-3).
 
     `details` is shown in the statement and may hold the formula; the fields that decide are hashed. `first` is the
-    posting whose lot is drawn first (LOY-6), `partial` takes what there is, `restores` puts amounts back into lots.
+    posting whose lot is drawn first (LOY-6), `partial` takes what there is, `restores` puts amounts back into lots,
+    `debt_limit` lets the payer fall so far below zero (LOY-6 `unlimited`, D15). Between members lots keep their dates.
     """
 
     type: str
@@ -92,6 +94,7 @@ class Posting:
     first: UUID | None = None
     partial: bool = False
     restores: Sequence[Mapping[str, Any]] = ()
+    debt_limit: int = 0
 
     def deciding(self) -> dict[str, Any]:
         """The fields that make two sendings of one key the same thing."""
@@ -128,6 +131,7 @@ class Posting:
             "first": self.first,
             "partial": self.partial,
             "restores": list(self.restores) or None,
+            "debt_limit": self.debt_limit,
         }
 
 
@@ -168,7 +172,8 @@ _BATCH = text(
 def post(*postings: Posting) -> list[Posted]:
     """Post all of them or none, in one round trip.
 
-    Raises `InsufficientFunds`, `IdempotencyMismatch`, `InvalidAmount`. A repeat of the same content is `replayed`.
+    Raises `InsufficientFunds`, `IdempotencyMismatch`, `InvalidAmount`, `WalletLocked`, `AlreadyReversed`; the command
+    must then end, since PostgreSQL has given up its transaction. A repeat of the same content is `replayed`.
     """
     made = [p.plain() for p in postings]
     try:
@@ -194,15 +199,20 @@ def _posted(answer: Mapping[str, Any]) -> Posted:
 
 
 def _named(error: DBAPIError, postings: Sequence[Posting]) -> Exception:
-    state = getattr(error.orig, "sqlstate", None)
+    state, said = getattr(error.orig, "sqlstate", None), getattr(error.orig, "diag", None)
     if state == "KR402":
         return InsufficientFunds(gettext("There is not enough on this balance. Nothing was taken."))
     if state == "KR409":
-        kept = json.loads(getattr(getattr(error.orig, "diag", None), "message_detail", None) or "{}") or {}
-        fields = next((f for p in postings if (f := differing(kept, p.deciding()))), [])
+        kept = json.loads(getattr(said, "message_detail", None) or "{}")
+        sent = next((p for p in postings if p.external_id == kept.get("key")), postings[0])
+        fields = differing(kept.get("request") or {}, sent.deciding())
         return IdempotencyMismatch(gettext("This was posted before with other content."), fields=fields)
-    if state == "KR422":
+    if state == "KR423":
+        return WalletLocked(gettext("This balance cannot be used for that."))
+    if state in NOT_AN_AMOUNT:
         return InvalidAmount(gettext("The amount must be above zero."))
+    if state == "23505" and "reverses_id" in (getattr(said, "constraint_name", None) or ""):
+        return AlreadyReversed(gettext("This was reversed before."))
     return error
 
 
@@ -219,10 +229,19 @@ class Accrual:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchPosted:
+    """How many rows were posted, and the keys of those that were there before; `differing` had other content."""
+
+    posted: int
+    skipped: list[str]
+    differing: list[str]
+
+
 def post_batch(
     rows: Sequence[Accrual], *, currency: str, business_id: UUID, source: str, module: str = "purchases"
-) -> int:
-    """Accruals of one business, at most a thousand; rows already posted are skipped. Returns how many were posted."""
+) -> BatchPosted:
+    """Accruals of one business, at most a thousand in one statement; rows already posted are skipped and told."""
     issuer = Account.issuance(business_id).plain()
     made = []
     for row in rows:
@@ -247,7 +266,7 @@ def post_batch(
             }
         )
     if not made:
-        return 0
+        return BatchPosted(0, [], [])
     values = {
         "rows": json.dumps(made, default=plain),
         "currency": currency,
@@ -256,10 +275,13 @@ def post_batch(
         "module": module,
         "at": clock.now(),
     }
-    count = int(db.session.scalar(_BATCH, values) or 0)
-    if count:
-        journal().note("ledger_transactions", business_id, {"posted": [None, count]})
-    return count
+    try:
+        done = BatchPosted(**db.session.scalar(_BATCH, values))
+    except DBAPIError as error:
+        raise _named(error, ()) from error
+    if done.posted:
+        journal().note("ledger_transactions", business_id, {"posted": [None, done.posted]})
+    return done
 
 
 @command("wallet.adjust")
