@@ -124,6 +124,7 @@ class ProfileForm(ContactsForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.locale.flags.required = True  # a browser always sends one
         self.locale.choices = [(code, LANGUAGES[code]) for code in offered()]
         self.timezone.choices = [("", gettext("As the community")), *((name, name) for name in zones())]
 

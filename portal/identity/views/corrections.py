@@ -21,7 +21,7 @@ def _reason() -> StringField:
 class AdjustmentForm(PortalForm):
     """Bonus given or taken by hand."""
 
-    way = SelectField(_l("What to do"))
+    way = SelectField(_l("What to do"), [DataRequired(REQUIRED)])
     amount = AmountField(_l("Amount"), [AmountRequired()])
     reason = _reason()
 
@@ -38,7 +38,7 @@ class AdjustmentForm(PortalForm):
 class TierForm(PortalForm):
     """A tier set by hand, and until when nothing moves it."""
 
-    tier = SelectField(_l("Tier"))
+    tier = SelectField(_l("Tier"), [DataRequired(REQUIRED)])
     locked_until = DateField(_l("Keep until"), [Optional()])
     reason = _reason()
 

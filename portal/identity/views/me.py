@@ -99,6 +99,6 @@ def _save(member: User, form: ProfileForm) -> None:
         name=form.name.data or "",
         email=email,
         phone=phone,
-        locale=form.locale.data or None,
+        locale=form.locale.data or member.locale,
         timezone=form.timezone.data or None,
     )
