@@ -172,7 +172,7 @@ def heat(theme: str, roles: Roles) -> float:
 @lru_cache(maxsize=256)
 def nearest(colour: Colour) -> Colour:
     """The colour itself if it passes, else the same hue at the nearest lightness that does."""
-    for step in range(0, 100):
+    for step in range(100):
         for lightness in (colour.lightness - step / 2, colour.lightness + step / 2):
             candidate = Colour(round(lightness, 2), colour.chroma, colour.hue).fitted()
             if (DARKEST <= lightness <= LIGHTEST or step == 0) and not faults(candidate):

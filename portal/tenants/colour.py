@@ -63,7 +63,7 @@ def of_hex(text: str) -> Colour:
 
 def of_lab(light: float, a: float, b: float) -> Colour:
     """From OKLab, lightness 0 to 1."""
-    return Colour(round(light * 100, 2), round(math.hypot(a, b), 4), round(math.degrees(math.atan2(b, a)) % 360, 1))
+    return Colour(round(light * 100, 3), round(math.hypot(a, b), 5), round(math.degrees(math.atan2(b, a)) % 360, 2))
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
