@@ -222,6 +222,7 @@ def seed(app):
             g.seeding = False
         return rows[0] if len(rows) == 1 else rows
 
+    seed.app = app
     return seed
 
 

@@ -34,6 +34,7 @@ def init_app(app: Flask) -> None:
         percent=percent,
         day=day,
         day_short=day_short,
+        day_number=day_number,
         month=month,
         datetime_=moment,
         time_=clock_time,
@@ -94,6 +95,11 @@ def day(value: datetime | date) -> str:
 def day_short(value: datetime | date) -> str:
     """A day in few letters, without the year: 3 Dec."""
     return format_date(value, "d MMM")
+
+
+def day_number(value: datetime) -> str:
+    """The day of the month in the reader's zone."""
+    return format_date(value, "d")
 
 
 def month(value: datetime | date) -> str:

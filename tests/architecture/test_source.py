@@ -35,7 +35,7 @@ def test_the_portal_never_imports_the_workers_and_never_enqueues():
 
 def test_only_the_clock_knows_the_time():
     """D8: SQL's now() and Python's wall clock stand nowhere in a feature."""
-    features = [p for p in PORTAL if p.parts[-2] not in {"embedded", "cli", "demo"}]
+    features = [p for p in PORTAL if p.parts[-2] not in {"embedded", "cli", "demo"} and p.name != "migrate.py"]
     assert found(r"datetime\.now\(|datetime\.utcnow|date\.today\(|time\.time\(", features) == []
     sql = re.compile(r"(?<![\w.])now\(\)", re.I)
     named = [f"{p.relative_to(ROOT)}: {line.strip()}" for p in features for line in p.read_text().splitlines() if sql.search(line)]
@@ -69,7 +69,7 @@ def test_the_command_line_is_the_only_user_of_the_admin_address():
 
 def test_imports_go_down_the_layers():
     """D9: a noun reads the nouns below it; the web layer and the kernel are below all."""
-    order = ["kernel", "tenants", "identity", "jobs", "files", "partners", "wallets", "loyalty", "purchases", "imports", "messages",
+    order = ["kernel", "tenants", "identity", "files", "jobs", "partners", "wallets", "loyalty", "purchases", "imports", "messages",
              "analytics", "audit", "delivery", "home", "platform", "api", "demo"]
     level = {name: n for n, name in enumerate(order)}
     up = []
