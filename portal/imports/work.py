@@ -17,7 +17,7 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.files import service as files
 from portal.identity.batch import Taken
-from portal.imports import reading, rejects
+from portal.imports import reading, rejects, statistics
 from portal.imports.columns import columns_of
 from portal.imports.members import members_of
 from portal.imports.rows import LineRejected, Reader, Sale
@@ -28,7 +28,7 @@ from portal.kernel import clock
 from portal.kernel.commands import command
 from portal.kernel.errors import PortalError
 from portal.partners.models import Business, BusinessLocation
-from portal.purchases.batch import MOST, Overtaken, record_history
+from portal.purchases.batch import MOST, Overtaken, by_index, record_history
 from portal.purchases.wanted import Sale as Wanted
 
 KIND = "purchases.import"
@@ -71,7 +71,9 @@ def _import(run: Run, opened: Opened) -> None:
         pending = (line for line in rows if line.number > done)
         while batch := list(islice(pending, MOST)):
             run.go_on()
+            before = run.done
             _with_patience(run, reader, locations, batch)
+            statistics.refresh(before, run.done)
     run.watch(run.done, run.total)
 
 
@@ -117,6 +119,7 @@ def _import_batch(
     done: int,
     so_far: Mapping[str, int],
 ) -> dict[str, Any]:
+    by_index()
     sales, rejected = _sorted(reader, locations, batch)
     counts, fates = Counter(so_far), []
     if sales:
