@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import rfc8785
 from flask_babel import gettext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -100,7 +101,7 @@ class Posting:
         return {
             "type": self.type,
             "currency": self.currency,
-            "amount": str(self.amount),  # RFC 8785 ends at 2^53
+            "amount": self.amount,
             "payer": self.payer.plain(),
             "payee": self.payee.plain(),
         }
@@ -110,7 +111,6 @@ class Posting:
         return {
             "id": new_id(),
             **decide,
-            "amount": self.amount,
             "module": self.module or self.source,
             "action": self.action or self.type,
             "source": self.source,
@@ -148,13 +148,13 @@ class Posted:
 
 
 def request_hash(fields: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON (RFC 8785) of the fields that matter: texts, and mappings of texts."""
-    return hashlib.sha256(rfc8785.dumps(dict(fields))).hexdigest()
+    """SHA-256 over the canonical JSON (RFC 8785) of the fields that matter."""
+    return hashlib.sha256(rfc8785.dumps(json.loads(json.dumps(fields, default=plain)))).hexdigest()
 
 
 def field_hashes(fields: Mapping[str, Any]) -> dict[str, str]:
     """A short hash of each field, kept so that a mismatch can name what differs without keeping the values."""
-    return {name: hashlib.sha256(repr(value).encode()).hexdigest()[:12] for name, value in fields.items()}
+    return {name: request_hash({"v": value})[:12] for name, value in fields.items()}
 
 
 def differing(kept: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
@@ -248,7 +248,7 @@ def post_batch(
         decide = {
             "type": "accrual",
             "currency": currency,
-            "amount": str(row.amount),
+            "amount": row.amount,
             "payer": issuer,
             "payee": Account.member(row.member_id).plain(),
         }
