@@ -147,7 +147,6 @@ def upgrade():
         ),
         sa.CheckConstraint("amount > 0", name=op.f("ck_ledger_transactions_amount")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_ledger_transactions")),
-        sa.UniqueConstraint("tenant_id", "reverses_id", name=op.f("uq_ledger_transactions_tenant_id_reverses_id")),
         sa.UniqueConstraint(
             "tenant_id", "source", "external_id", name=op.f("uq_ledger_transactions_tenant_id_source_external_id")
         ),
@@ -158,6 +157,13 @@ def upgrade():
         "ledger_transactions",
         ["tenant_id", "caused_by"],
         unique=False,
+    )
+    op.create_index(
+        "ix_ledger_transactions_reverses_id",
+        "ledger_transactions",
+        ["tenant_id", "reverses_id"],
+        unique=True,
+        postgresql_where=sa.text("reverses_id IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_ledger_transactions_tenant_id_member_id_seq"),
@@ -562,10 +568,11 @@ def upgrade():
         postgresql_where=sa.text("account_version IS NULL"),
     )
     op.create_index(
-        op.f("ix_ledger_entries_tenant_id_account_id_seq"),
+        "ix_ledger_entries_member",
         "ledger_entries",
-        ["tenant_id", "account_id", "seq"],
+        ["tenant_id", "member_id", "occurred_at", "id"],
         unique=False,
+        postgresql_where=sa.text("member_id IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_ledger_entries_tenant_id_transaction_id"),
@@ -1402,7 +1409,9 @@ def downgrade():
     op.drop_index("ix_lots_activating", table_name="lots", postgresql_where=sa.text("state = 'pending'"))
     op.drop_table("lots")
     op.drop_index(op.f("ix_ledger_entries_tenant_id_transaction_id"), table_name="ledger_entries")
-    op.drop_index(op.f("ix_ledger_entries_tenant_id_account_id_seq"), table_name="ledger_entries")
+    op.drop_index(
+        "ix_ledger_entries_member", table_name="ledger_entries", postgresql_where=sa.text("member_id IS NOT NULL")
+    )
     op.drop_index(
         "ix_ledger_entries_lazy", table_name="ledger_entries", postgresql_where=sa.text("account_version IS NULL")
     )
@@ -1434,6 +1443,11 @@ def downgrade():
     op.drop_table("notification_states")
     op.drop_index(op.f("ix_login_failures_tenant_id_kind_key_at"), table_name="login_failures")
     op.drop_table("login_failures")
+    op.drop_index(
+        "ix_ledger_transactions_reverses_id",
+        table_name="ledger_transactions",
+        postgresql_where=sa.text("reverses_id IS NOT NULL"),
+    )
     op.drop_index(op.f("ix_ledger_transactions_tenant_id_member_id_seq"), table_name="ledger_transactions")
     op.drop_index(op.f("ix_ledger_transactions_tenant_id_caused_by"), table_name="ledger_transactions")
     op.drop_table("ledger_transactions")

@@ -55,7 +55,13 @@ class LedgerTransaction(TenantOwned, Model):
     __tablename__ = "ledger_transactions"
     __table_args__ = (
         UniqueConstraint("tenant_id", "source", "external_id"),
-        UniqueConstraint("tenant_id", "reverses_id"),
+        Index(
+            "ix_ledger_transactions_reverses_id",
+            "tenant_id",
+            "reverses_id",
+            unique=True,
+            postgresql_where=text("reverses_id IS NOT NULL"),
+        ),
         Index(None, "tenant_id", "member_id", "seq"),
         Index(None, "tenant_id", "caused_by"),
         CheckConstraint("status IN ('pending','success','failed','cancelled')", name="status"),
@@ -89,7 +95,14 @@ class LedgerEntry(TenantOwned, Model):
     __tablename__ = "ledger_entries"
     __table_args__ = (
         tenant_fk("ledger_transactions", "transaction_id"),
-        Index(None, "tenant_id", "account_id", "seq"),
+        Index(
+            "ix_ledger_entries_member",
+            "tenant_id",
+            "member_id",
+            "occurred_at",
+            "id",
+            postgresql_where=text("member_id IS NOT NULL"),
+        ),
         Index(None, "tenant_id", "transaction_id"),
         UniqueConstraint("tenant_id", "account_id", "account_version"),
         Index(

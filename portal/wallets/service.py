@@ -101,7 +101,7 @@ class Posting:
         return {
             "type": self.type,
             "currency": self.currency,
-            "amount": self.amount,
+            "amount": str(self.amount),  # RFC 8785 ends at 2^53
             "payer": self.payer.plain(),
             "payee": self.payee.plain(),
         }
@@ -111,6 +111,7 @@ class Posting:
         return {
             "id": new_id(),
             **decide,
+            "amount": self.amount,
             "module": self.module or self.source,
             "action": self.action or self.type,
             "source": self.source,
@@ -148,13 +149,13 @@ class Posted:
 
 
 def request_hash(fields: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON (RFC 8785) of the fields that matter."""
-    return hashlib.sha256(rfc8785.dumps(json.loads(json.dumps(fields, default=plain)))).hexdigest()
+    """SHA-256 over the canonical JSON (RFC 8785) of the fields that matter: texts, and mappings of texts."""
+    return hashlib.sha256(rfc8785.dumps(dict(fields))).hexdigest()
 
 
 def field_hashes(fields: Mapping[str, Any]) -> dict[str, str]:
     """A short hash of each field, kept so that a mismatch can name what differs without keeping the values."""
-    return {name: request_hash({"v": value})[:12] for name, value in fields.items()}
+    return {name: hashlib.sha256(repr(value).encode()).hexdigest()[:12] for name, value in fields.items()}
 
 
 def differing(kept: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
@@ -248,7 +249,7 @@ def post_batch(
         decide = {
             "type": "accrual",
             "currency": currency,
-            "amount": row.amount,
+            "amount": str(row.amount),
             "payer": issuer,
             "payee": Account.member(row.member_id).plain(),
         }
