@@ -3,6 +3,7 @@
 from flask_babel import lazy_gettext
 from flask_wtf.file import FileField, FileRequired
 from wtforms import SelectField
+from wtforms.fields.choices import SelectChoice
 
 from portal.web.forms import PortalForm
 
@@ -14,8 +15,8 @@ class ImportForm(PortalForm):
     accrue = SelectField(
         lazy_gettext("Bonus for these sales"),
         choices=[
-            ("as-of", lazy_gettext("Give it, dated by the sale")),
-            ("none", lazy_gettext("Give none; they only count towards the status")),
+            SelectChoice("as-of", lazy_gettext("Give it, dated by the sale")),
+            SelectChoice("none", lazy_gettext("Give none; they only count towards the status")),
         ],
         default="as-of",
     )
