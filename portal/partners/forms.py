@@ -1,0 +1,132 @@
+"""The forms of businesses, staff and keys."""
+
+from typing import Any
+
+from flask import g
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _l
+from wtforms import Form, FormField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
+
+from portal.kernel.authz import Permission
+from portal.kernel.model import I18n
+from portal.partners.keys import SCOPES
+from portal.web.forms import REQUIRED, PortalForm, no_nul
+from portal.web.locale import SUPPORTED
+
+CONFIRMATIONS = ("none", "card_scan", "code")
+DAYS = (("0", _l("for ever")), ("30", _l("30 days")), ("90", _l("90 days")), ("365", _l("a year")))
+
+
+class AboutForm(Form):
+    """What a business says of itself, a field a language."""
+
+    en = TextAreaField(_l("English"), [Optional(), no_nul, Length(max=2000)])
+    ru = TextAreaField(_l("Russian"), [Optional(), no_nul, Length(max=2000)])
+
+
+class BusinessForm(PortalForm):
+    """A business; its address in the portal is set once."""
+
+    name = StringField(_l("Name"), [DataRequired(REQUIRED), no_nul, Length(max=120)])
+    slug = StringField(
+        _l("Address in the portal"),
+        [
+            DataRequired(REQUIRED),
+            Regexp(
+                r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
+                message=_l("Small Latin letters, digits and hyphens, such as corner-cafe."),
+            ),
+        ],
+    )
+    category = StringField(_l("Kind of business"), [Optional(), no_nul, Length(max=60)])
+    address = StringField(_l("Street address"), [Optional(), no_nul, Length(max=300)])
+    about = FormField(AboutForm)
+    max_bonus_share = IntegerField(
+        _l("Largest share of a bill payable with bonus, %"),
+        [InputRequired(REQUIRED), NumberRange(0, 100, _l("A number from 0 to 100."))],
+        default=50,
+    )
+    spend_confirmation = SelectField(
+        _l("What a member shows to pay with bonus"),
+        choices=[
+            ("card_scan", _l("the card, scanned")),
+            ("code", _l("a code from the phone")),
+            ("none", _l("nothing")),
+        ],
+        default="card_scan",
+    )
+
+    def values(self) -> dict[str, Any]:
+        """What the service takes, without the slug."""
+        about = I18n({code: text for code in SUPPORTED if (text := (self.about.form[code].data or "").strip())})
+        return {
+            "name": self.name.data,
+            "category": self.category.data or "",
+            "address": self.address.data or "",
+            "description_i18n": about,
+            "max_bonus_share": self.max_bonus_share.data,
+            "spend_confirmation": self.spend_confirmation.data,
+        }
+
+
+class ReasonForm(PortalForm):
+    """Why."""
+
+    reason = StringField(_l("Reason"), [DataRequired(REQUIRED), no_nul, Length(max=300)])
+
+
+class PlaceForm(PortalForm):
+    """A place of a business."""
+
+    name = StringField(_l("Name of the place"), [DataRequired(REQUIRED), no_nul, Length(max=120)])
+    address = StringField(_l("Street address"), [Optional(), no_nul, Length(max=300)])
+
+
+class StaffForm(PortalForm):
+    """A post for a member, who is named exactly."""
+
+    who = StringField(_l("Member’s e-mail, phone or card"), [DataRequired(REQUIRED), no_nul, Length(max=200)])
+    role = SelectField(
+        _l("Role"),
+        choices=[
+            ("cashier", _l("Cashier: the till")),
+            ("manager", _l("Manager: till, desk, imports")),
+            ("owner", _l("Owner: everything, staff and keys too")),
+        ],
+    )
+
+
+class KeyForm(PortalForm):
+    """A key for a till or a program."""
+
+    name = StringField(_l("What uses it"), [DataRequired(REQUIRED), no_nul, Length(max=80)])
+    scopes = SelectMultipleField(_l("What it may do"), validate_choice=True)
+    days = SelectField(_l("How long"), choices=list(DAYS), default="0")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scopes.choices = [(str(scope), scope_name(scope)) for scope in sorted(SCOPES)]
+
+
+def scope_name(scope: Permission | str) -> str:
+    """A permission in words."""
+    names = {
+        "members.find": gettext("find a member"),
+        "members.create": gettext("enrol a member"),
+        "purchases.create": gettext("record purchases"),
+        "purchases.read": gettext("read purchases"),
+        "purchases.refund": gettext("give refunds"),
+        "purchases.import": gettext("record older purchases"),
+    }
+    return names.get(str(scope), str(scope))
+
+
+def role_name(role: str) -> str:
+    """A business role in words."""
+    return {"cashier": gettext("Cashier"), "manager": gettext("Manager"), "owner": gettext("Owner")}.get(role, role)
+
+
+def tenant_languages() -> list[str]:
+    """The languages whose fields a form shows."""
+    return [code for code in g.tenant.locales if code in SUPPORTED]
