@@ -8,7 +8,7 @@ from portal import create_app
 from portal.app import PortalApp
 from workers.tasks import REGISTRY
 
-MODULES = ("workers.delivery", "workers.periodic")
+MODULES = ("workers.delivery", "workers.imports", "workers.periodic")
 
 
 def load_tasks() -> None:

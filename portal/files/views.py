@@ -20,8 +20,8 @@ def download(token: str) -> Response:
         mimetype="text/csv; charset=utf-8" if file.name.endswith(".csv") and file.mime == "text/plain" else file.mime,
         as_attachment=True,
         download_name=file.name,
-        max_age=0,
     )
     response.content_length = file.size
+    response.headers["Cache-Control"] = "no-store"
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,10 @@ from portal.kernel.outbox import Message, subscriber
 from portal.web.locale import locale_of
 
 log = logging.getLogger(__name__)
+_STARTED_BY = text("""
+SELECT u.locale FROM jobs j JOIN users u ON u.tenant_id = j.tenant_id AND u.id = j.owner_id
+ WHERE j.tenant_id = :tenant AND j.id = :job""")
+_NOBODY = SimpleNamespace(locale=None)
 _OWNERS = text("SELECT id, locale FROM users WHERE tenant_id = :tenant AND id = ANY (:owners)")
 
 
@@ -27,13 +33,21 @@ def run_jobs(messages: Sequence[Message]) -> Mapping[UUID, Exception] | None:
     failures: dict[UUID, Exception] = {}
     for message in messages:
         try:
-            state = running.run(UUID(message.data["job_id"]))
+            with _spoken(UUID(message.data["job_id"])):
+                state = running.run(UUID(message.data["job_id"]))
         except Exception as error:
             log.exception("job %s %s broke off", message.data["kind"], message.data["job_id"])
             failures[message.id] = error
         else:
             log.info("job %s %s: %s", message.data["kind"], message.data["job_id"], state)
     return failures
+
+
+def _spoken(job_id: UUID) -> AbstractContextManager[str]:
+    """The language of who started the job: reasons and messages are kept in it (G15)."""
+    owner = db.session.execute(_STARTED_BY, {"tenant": g.tenant_id, "job": job_id}).one_or_none()
+    db.session.rollback()
+    return locale_of(owner or _NOBODY, g.tenant)
 
 
 @subscriber("jobs.notify_owner", events=(JobFinished,))

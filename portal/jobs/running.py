@@ -79,9 +79,7 @@ def run(job_id: UUID, watch: Watcher | None = None, source: Callable[[], IO[byte
     except service.JobLost:
         return "left"
     except PortalError as error:
-        service.fail(
-            job_id, runner_id, error.message, result=held[0].result, result_file_id=held[0].result_file_id
-        )
+        service.fail(job_id, runner_id, error.message, result=held[0].result, result_file_id=held[0].result_file_id)
         return "failed"
     except Exception:
         db.session.rollback()

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, redirect, url_for
+from flask import flash, g, redirect, url_for
 from flask_babel import gettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -12,6 +12,7 @@ from portal.files import service as files
 from portal.jobs import labels, service
 from portal.jobs.policies import visible_to
 from portal.kernel.authz import LOGIN, PortalBlueprint
+from portal.partners.models import Business
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
 
@@ -22,6 +23,8 @@ blueprint = PortalBlueprint("jobs", __name__, room="desk")
 def show(job_id: UUID) -> Response:
     """The progress; htmx asks again for the block alone, a browser without scripts reloads the page."""
     job = get_or_404(visible_to(current_user), job_id)
+    if job.business_id:  # the way back stands in the shop's own rail
+        g.business = get_or_404(Business, job.business_id)
     return render("jobs/show.html", fragment="progress", **shown(job))
 
 

@@ -244,3 +244,20 @@ def test_db_is_untouched_by_reading(till, seen_by):
     one.get(f"/members/{ALICE.card}")
     with seen_by(CIRCLE):
         assert db.session.scalar(select(func.count()).select_from(AuditEntry).where(AuditEntry.actor_kind == "key")) == 0
+
+
+def test_keys_are_forgotten_after_thirty_days(till, acting, monkeypatch):
+    from datetime import timedelta
+
+    from portal.api.idempotency import purge_old
+    from portal.kernel import clock
+
+    one, key = till(), str(uuid4())
+    one.sell(key)
+    with acting(CIRCLE):
+        assert purge_old() == 0
+        real = clock.now
+        monkeypatch.setattr(clock, "now", lambda: real() + timedelta(days=31))
+        assert purge_old() == 1
+    monkeypatch.undo()
+    assert one.sell(key).status_code == 200  # the sale itself is known for ever
