@@ -10,6 +10,7 @@ from flask_babel import gettext
 
 from portal.kernel import clock
 from portal.kernel.commands import command, emit, journal
+from portal.kernel.errors import Busy
 from portal.loyalty import moves
 from portal.purchases import confirmations, postings, rows, wanted
 from portal.purchases.decision import Decision, decide
@@ -140,7 +141,7 @@ def _carry_out(sale: Sale, found: Found, decided: Decision, whole: str, parts: d
         "outcome": {"balances": outcome.balances, "tier": outcome.tier},
     }
     if (theirs := rows.write(sale, made, trace, decided.move)) is not None:
-        raise _mismatch(theirs, parts)
+        raise _mismatch(theirs, parts) if wanted.differing(theirs, parts) else Busy()  # an import's: repeat, and replay
     _tell(sale, outcome, decided)
     return outcome
 

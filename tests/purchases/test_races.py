@@ -42,7 +42,7 @@ def at_once(acting):
 
 
 def test_one_key_from_32_threads_is_one_purchase(acting, at_once):
-    """R7. Broken once: without the member's lock and with the key read before it, five purchases were answered."""
+    """R7. Broken once: without the member's lock those who lost the race got a 409 instead of the stored answer."""
     answers = at_once([lambda: buy(124_000, key="till-1-17")] * THREADS)
 
     assert sum(not a.replayed for a in answers) == 1
@@ -74,6 +74,7 @@ def test_one_key_for_two_members_is_one_purchase_and_refusals(acting, at_once):
 
 
 def test_parallel_purchases_all_count_and_the_tier_rises_once(acting, at_once):
+    """Broken once: without the member's lock nobody saw that the sum of all had reached silver."""
     answers = at_once([lambda n=n: buy(100_000, key=f"p-{n}") for n in range(16)])
 
     assert not any(isinstance(a, PortalError) for a in answers)
@@ -98,7 +99,7 @@ def test_the_same_bonus_is_not_spent_twice(acting, at_once):
 
 
 def test_parallel_refunds_give_back_no_more_than_was_paid(acting, at_once):
-    """Broken once: without FOR UPDATE on the purchase and the member's lock, three refunds of 60% went through."""
+    """Broken once: without both locks a second refund got as far as the table's CHECK, and its sender saw a 500."""
     with acting(CIRCLE, BOB):
         bought = buy(100_000).purchase_id
     answers = at_once([lambda n=n: refund_purchase(bought, amount=60_000, external_id=f"r-{n}") for n in range(8)])

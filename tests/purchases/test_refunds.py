@@ -79,6 +79,7 @@ def test_what_was_spent_comes_back_to_its_lots(acting):
 
 
 def test_a_part_gives_back_pro_rata_to_several_lots(acting):
+    """Broken once: all of it for the first lot, which had not paid so much; the ledger refused."""
     with acting(CIRCLE, BOB):
         buy(100_000)  # 3 000
         buy(200_000)  # 6 000
@@ -254,8 +255,8 @@ def clock_at(iso):
 
 actions = st.lists(
     st.one_of(
-        st.tuples(st.just("buy"), st.integers(1, 300_000), st.integers(0, 100)),
-        st.tuples(st.just("refund"), st.integers(0, 9), st.integers(1, 300_000)),
+        st.tuples(st.just("buy"), st.integers(1, 300_000).map(lambda n: n * 7), st.integers(0, 100)),
+        st.tuples(st.just("refund"), st.integers(0, 9), st.integers(1, 99)),
         st.tuples(st.just("full"), st.integers(0, 9), st.just(0)),
         st.tuples(st.just("adjust"), st.integers(1, 20_000), st.just(0)),
         st.tuples(st.just("expire"), st.just(0), st.just(0)),
@@ -268,8 +269,9 @@ actions = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions)
 def test_whatever_happens_the_books_agree(acting, steps):
-    """Property 1: any interleaving of earning, spending, expiry and refunds. Broken once: giving back into lots without
-    the pro-rata split put more into a lot than it had paid."""
+    """Property 1: any interleaving of earning, spending, expiry and refunds. Broken once: earlier refunds not counted
+    as reversed, so that two halves took back one and a half.
+    """
     with acting(CIRCLE, BOB):
         bought = []
         for n, (what, one, two) in enumerate(steps):
@@ -279,10 +281,12 @@ def test_whatever_happens_the_books_agree(acting, steps):
                 bought.append(buy(one, bonus_to_spend=spend, key=key).purchase_id)
             elif what in {"refund", "full"} and bought:
                 chosen = bought[one % len(bought)]
-                try:
-                    refund_purchase(chosen, amount=two or None, external_id=key)
-                except RefundExceeds:
-                    pass
+                amount, back = db.session.execute(
+                    select(Purchase.amount, Purchase.refunded_total).where(Purchase.id == chosen)
+                ).one()
+                part = max(1, (amount - back) * two // 100) if two else None
+                if amount > back:
+                    refund_purchase(chosen, amount=part, external_id=key)
             elif what == "adjust":
                 adjust(ALICE.id, one, currency="RUB", reason="Gift", key=key)
             elif what == "expire":
