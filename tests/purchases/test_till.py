@@ -48,6 +48,18 @@ def test_one_field_takes_everything_and_leads_straight_to_the_bill(sign_in, type
     assert answer.location.split("?")[0] == BILL
 
 
+def test_the_short_code_of_a_card_finds_its_member(sign_in, acting):
+    from portal.identity import cards, queries
+    from portal.identity.service import register_member
+
+    with acting(CIRCLE, BOB):
+        member_id = register_member(name="Nina Vetrova", phone="+79123456789", joined_via="till")
+        short = cards.short_code(queries.member(member_id).card_number)
+    for typed in (short, short.replace(" ", ""), short[-4:]):
+        answer = sign_in(BOB).get(TILL, query_string={"q": typed})
+        assert answer.location == f"{TILL}/members/{member_id}", typed
+
+
 def test_a_scanned_card_brings_the_tills_note_and_a_phone_does_not(sign_in):
     client = sign_in(BOB)
     assert "seen=" in client.get(TILL, query_string={"q": ALICE.card}).location
@@ -216,6 +228,7 @@ def test_a_code_goes_from_the_members_phone_to_the_till(sign_in, seen_by, acting
     assert ring_up(till, "400", bonus="most").status_code == 422
     asked = ring_up(till, "400", bonus="most", step="code")
     assert asked.status_code == 200 and 'value="400"' in asked.text
+    assert "circle.localhost/me/spend-code" in asked.text
     page = phone.get("/me/spend-code")
     digits = "".join(re.search(r"(\d{3}) (\d{3})</p>", page.text).groups())
     assert "Par Coffee" in page.text
