@@ -45,7 +45,7 @@ BEGIN
     IF (CASE k WHEN 'member' THEN o IS NOT NULL AND a IN ('main', 'bonus', 'locked', 'points')
               WHEN 'business' THEN o IS NOT NULL AND a IN ('issuance', 'payable')
               WHEN 'system' THEN o IS NULL AND a IN ('issuance', 'breakage', 'fees', 'clearing', 'fx') END) IS NOT TRUE THEN
-        RAISE EXCEPTION 'no account of this kind: % %', k, a USING ERRCODE = 'KR422';
+        RAISE EXCEPTION 'no account of this kind: % %', k, a USING ERRCODE = 'KR500';
     END IF;
     INSERT INTO wallet_accounts (tenant_id, id, owner_kind, owner_id, owner_key, currency, type, lazy)
     VALUES (t, ledger.new_id(), k, o, y, p_currency, a, k <> 'member')
@@ -194,7 +194,7 @@ BEGIN
             )
             SELECT coalesce(-sum(amount), 0) INTO restored FROM noted;
             IF restored <> amt - repaid THEN
-                RAISE EXCEPTION 'these lots cannot take back % but %', amt - repaid, restored USING ERRCODE = 'KR422';
+                RAISE EXCEPTION 'these lots cannot take back % but %', amt - repaid, restored USING ERRCODE = 'KR500';
             END IF;
         ELSIF draws THEN  -- between members, or locked to bonus: the lots move with their dates
             INSERT INTO lots (tenant_id, id, account_id, source_transaction_id, amount, remaining, priority, granted, activates_at, expires_at, state, created_at)

@@ -31,6 +31,16 @@ CHECKS: dict[str, str] = {
         SELECT l.id AS what, l.remaining - (l.amount - coalesce(sum(a.amount), 0)) AS off FROM lots l
           LEFT JOIN lot_allocations a ON a.tenant_id = l.tenant_id AND a.lot_id = l.id
          WHERE l.tenant_id = :t GROUP BY l.id, l.remaining, l.amount HAVING l.remaining <> l.amount - coalesce(sum(a.amount), 0)""",
+    "a debit is not what was drawn from lots": """
+        SELECT e.transaction_id AS what, -e.amount - coalesce(sum(a.amount), 0) AS off FROM ledger_entries e
+          JOIN wallet_accounts w ON w.tenant_id = e.tenant_id AND w.id = e.account_id AND w.type IN ('bonus', 'locked', 'points') AND w.floor = 0
+          LEFT JOIN lot_allocations a ON a.tenant_id = e.tenant_id AND a.debit_transaction_id = e.transaction_id AND a.amount > 0
+         WHERE e.tenant_id = :t AND e.amount < 0 GROUP BY e.transaction_id, e.amount HAVING -e.amount <> coalesce(sum(a.amount), 0)""",
+    "a lot's state is not what is left of it": """
+        SELECT id AS what, remaining AS off FROM lots WHERE tenant_id = :t AND (remaining > 0) <> (state IN ('pending', 'active'))""",
+    "an entry is in another currency than its account": """
+        SELECT e.id AS what, e.amount AS off FROM ledger_entries e JOIN wallet_accounts w ON w.tenant_id = e.tenant_id AND w.id = e.account_id
+         WHERE e.tenant_id = :t AND e.currency <> w.currency""",
     "versions of an account have gaps": """
         SELECT w.id AS what, w.version - count(e.id) AS off FROM wallet_accounts w
           LEFT JOIN ledger_entries e ON e.tenant_id = w.tenant_id AND e.account_id = w.id AND e.account_version IS NOT NULL
