@@ -6,6 +6,7 @@ from flask import g
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from wtforms import Form, FormField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
 
 from portal.kernel.authz import Permission
@@ -15,7 +16,12 @@ from portal.web.forms import REQUIRED, PortalForm, no_nul
 from portal.web.locale import SUPPORTED
 
 CONFIRMATIONS = ("none", "card_scan", "code")
-DAYS = (("0", _l("for ever")), ("30", _l("30 days")), ("90", _l("90 days")), ("365", _l("a year")))
+DAYS = (
+    SelectChoice("0", _l("for ever")),
+    SelectChoice("30", _l("30 days")),
+    SelectChoice("90", _l("90 days")),
+    SelectChoice("365", _l("a year")),
+)
 
 
 class AboutForm(Form):
@@ -50,9 +56,9 @@ class BusinessForm(PortalForm):
     spend_confirmation = SelectField(
         _l("What a member shows to pay with bonus"),
         choices=[
-            ("card_scan", _l("the card, scanned")),
-            ("code", _l("a code from the phone")),
-            ("none", _l("nothing")),
+            SelectChoice("card_scan", _l("the card, scanned")),
+            SelectChoice("code", _l("a code from the phone")),
+            SelectChoice("none", _l("nothing")),
         ],
         default="card_scan",
     )
@@ -90,9 +96,9 @@ class StaffForm(PortalForm):
     role = SelectField(
         _l("Role"),
         choices=[
-            ("cashier", _l("Cashier: the till")),
-            ("manager", _l("Manager: till, desk, imports")),
-            ("owner", _l("Owner: everything, staff and keys too")),
+            SelectChoice("cashier", _l("Cashier: the till")),
+            SelectChoice("manager", _l("Manager: till, desk, imports")),
+            SelectChoice("owner", _l("Owner: everything, staff and keys too")),
         ],
     )
 
@@ -106,7 +112,7 @@ class KeyForm(PortalForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.scopes.choices = [(str(scope), scope_name(scope)) for scope in sorted(SCOPES)]
+        self.scopes.choices = [SelectChoice(str(scope), scope_name(scope)) for scope in sorted(SCOPES)]
 
 
 def scope_name(scope: Permission | str) -> str:

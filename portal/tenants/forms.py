@@ -5,11 +5,12 @@ from zoneinfo import available_timezones
 
 from flask_babel import lazy_gettext as _l
 from wtforms import FloatField, IntegerField, SelectField, SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
 
 from portal.web.forms import REQUIRED, PortalForm, no_nul
 
-LANGUAGES = [("en", "English"), ("ru", "Русский")]
+LANGUAGES = [SelectChoice("en", "English"), SelectChoice("ru", "Русский")]
 
 
 class SettingsForm(PortalForm):
@@ -19,7 +20,7 @@ class SettingsForm(PortalForm):
     timezone = SelectField(
         _l("Time zone"),
         choices=[
-            (z, z.replace("_", " ")) for z in sorted(available_timezones()) if "/" in z and not z.startswith("Etc")
+            SelectChoice(z, z.replace("_", " ")) for z in sorted(available_timezones()) if "/" in z and not z.startswith("Etc")
         ],
     )
     locales = SelectMultipleField(
@@ -29,7 +30,7 @@ class SettingsForm(PortalForm):
     hue = FloatField(_l("Hue, 0 to 360"), [InputRequired(REQUIRED), NumberRange(0, 360)])
     chroma = FloatField(_l("Strength, 0 to 0.2"), [InputRequired(REQUIRED), NumberRange(0, 0.2)])
     lightness = FloatField(_l("Lightness, 20 to 70"), [InputRequired(REQUIRED), NumberRange(20, 70)])
-    mark = SelectField(_l("Mark"), choices=[("ring", _l("Ring")), ("waves", _l("Waves"))])
+    mark = SelectField(_l("Mark"), choices=[SelectChoice("ring", _l("Ring")), SelectChoice("waves", _l("Waves"))])
 
     def brand(self) -> dict[str, Any]:
         """The brand as stored."""
