@@ -18,7 +18,7 @@ from portal.partners.models import Business
 def purchase_notices(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Rows for `tell`: purchases and refunds with their shop's name."""
     ids = {UUID(m.data["business_id"]) for m in messages}
-    shops = dict(db.session.execute(select(Business.id, Business.name).where(Business.id.in_(ids))).tuples().all())
+    shops = dict(db.session.execute(select(Business.id, Business.name).where(Business.id.in_(ids))).all())
     return [_notice(m, {**m.data, "shop": shops.get(UUID(m.data["business_id"]), "")}) for m in messages]
 
 

@@ -8,7 +8,7 @@ from portal.kernel.outbox import Message, subscriber
 from portal.loyalty.events import TierChanged
 from portal.messages import mail
 from portal.messages.facts import purchase_notices, tier_notices, welcome_notices
-from portal.messages.service import tell
+from portal.messages.inbox import tell
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
 
 

@@ -1,21 +1,17 @@
-"""Mail: sent once as far as a network allows, recognisable when it comes twice (NTF-3).
+"""Mails of committed events: sent once as far as a network allows, recognisable when one comes twice (NTF-3).
 
-The state of each mail is a row written on the side: `sending` before the network, `sent` after it. A worker killed between
-the two sends again under the same Message-ID, by which mail servers and readers know it for the same.
+The state of each mail is a row written on the side (D7): `sending` before the network, `sent` after it. A worker killed
+between the two leaves `sending`; older than a delivery's lease it is sent again, under the same Message-ID.
 """
 
-import html
+import os
 import smtplib
+import time
 from collections.abc import Callable, Mapping, Sequence
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.utils import format_datetime
-from typing import Any, Self
-from urllib.parse import urlsplit
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from flask import g
-from flask_babel import gettext
 from sqlalchemy import select
 
 from portal.extensions import db
@@ -24,136 +20,118 @@ from portal.kernel.model import new_id
 from portal.kernel.outbox import Message
 from portal.kernel.side import side_transaction
 from portal.kernel.tenancy import current_tenant_id
-from portal.messages.service import may_send, unsubscribe_token
-from portal.messages.texts import WORKFLOW, text_of
-from portal.settings import settings
-from portal.web.locale import locale_of
+from portal.messages.letter import AddressUnusable, compose
+from portal.messages.models import NotificationState
+from portal.messages.preferences import may_send
+from portal.messages.smtp import MailServer
+from portal.messages.texts import workflow_of
+from portal.messages.workflows import EMAIL
 
-SMTP_S = 10
+LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")))  # the relay's: nobody else holds it longer
+BATCH_S = 40  # below a delivery's timeout; what is left comes with the next try
+PERMANENT = 500  # SMTP's 5xx: the same mail will be refused again
+Notices = Callable[[Sequence[Message]], list[dict[str, Any]]]
+
 _BEGIN = """
 INSERT INTO notification_states (tenant_id, id, message_id, member_id, channel, state)
-VALUES (:tenant, :id, :message, :member, 'email', 'sending')
+VALUES (:tenant, :id, :message, :member, :channel, 'sending')
 ON CONFLICT (tenant_id, message_id, member_id, channel) DO UPDATE
-   SET attempts = notification_states.attempts + 1, updated_at = clock_timestamp()
- WHERE notification_states.state IN ('sending', 'failed')
+   SET state = 'sending', reason = NULL, attempts = notification_states.attempts + 1, updated_at = clock_timestamp()
+ WHERE notification_states.state = 'failed'
+    OR notification_states.state = 'sending' AND notification_states.updated_at <= clock_timestamp() - :lease
 RETURNING id
 """
 _END = """
 UPDATE notification_states SET state = :state, reason = :reason, updated_at = clock_timestamp()
- WHERE tenant_id = :tenant AND message_id = :message AND member_id = :member AND channel = 'email'
+ WHERE tenant_id = :tenant AND message_id = :message AND member_id = :member AND channel = :channel
 """
-Notices = Callable[[Sequence[Message]], list[dict[str, Any]]]
+
+
+class StillSending(Exception):
+    """Another worker may be at this very mail; it is asked again after its lease."""
+
+
+class BatchTooSlow(Exception):
+    """The mail server took too long for the whole batch."""
 
 
 def send(messages: Sequence[Message], notices: Notices) -> Mapping[UUID, Exception]:
-    """Mail each notice to its member; returns what failed, for the outbox to try again."""
+    """Mail each message's notice to its member; returns what failed, for the outbox to try again."""
+    rows = {row["dedupe_key"]: row for row in notices(messages)}
+    people = _people([row["member_id"] for row in rows.values()])
     failures: dict[UUID, Exception] = {}
-    by_key = {row["dedupe_key"]: row for row in notices(messages)}
-    people = {
-        row.id: row
-        for row in db.session.execute(
-            select(User.id, User.name, User.email, User.locale).where(
-                User.id.in_([row["member_id"] for row in by_key.values()])
-            )
-        )
-    }
-    db.session.rollback()  # no transaction is open while the network works
-    with _server() as server:
+    began = time.monotonic()
+    with MailServer() as server:
         for message in messages:
-            row = by_key.get(str(message.id))
-            if row is None or (who := people.get(row["member_id"])) is None:
-                continue
+            row = rows.get(str(message.id))
+            member = people.get(row["member_id"]) if row else None
+            if row is None or member is None:
+                continue  # the member is gone; there is nobody to tell
             try:
-                _one(server, message, row, who)
-            except (OSError, smtplib.SMTPException) as error:
-                _end(message, who.id, "failed", str(error)[:200])
+                if time.monotonic() - began > BATCH_S:
+                    raise BatchTooSlow(f"the batch took over {BATCH_S} s")
+                _send(server, message, row, member)
+            except (OSError, smtplib.SMTPException, StillSending, BatchTooSlow) as error:
                 failures[message.id] = error
     return failures
 
 
-def _one(server: "_Lazy", message: Message, row: Mapping[str, Any], who: Any) -> None:
-    if not who.email:
-        return
-    workflow = WORKFLOW.get(row["kind"], "work")
-    reason = may_send(who.id, workflow, "email")
+def _people(ids: Sequence[UUID]) -> dict[UUID, Any]:
+    """Name, address and language of the recipients; no transaction stays open while the network works."""
+    columns = select(User.id, User.name, User.email, User.locale).where(User.id.in_(set(ids)))
+    found = {row.id: row for row in db.session.execute(columns)}
     db.session.rollback()
-    values = {"tenant": current_tenant_id(), "message": message.id, "member": who.id}
-    if not side_transaction(_BEGIN, {**values, "id": new_id()}):
+    return found
+
+
+def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: Any) -> None:
+    reason = "no_address" if not member.email else may_send(member.id, workflow_of(row["kind"]), EMAIL)
+    db.session.rollback()
+    if not _begun(message, member):
         return  # sent, or skipped for good, at an earlier try
     if reason:
-        _end(message, who.id, "skipped", reason)
+        _end(message, member, "skipped", reason)
         return
-    server.send(compose(message, row, who))
-    _end(message, who.id, "sent", None)
+    try:
+        mail = compose(message, row, member)
+    except AddressUnusable:
+        _end(message, member, "skipped", "bad_address")
+        return
+    try:
+        server.send(mail)
+    except smtplib.SMTPRecipientsRefused as refused:
+        code, _ = next(iter(refused.recipients.values()))  # the words would repeat the address
+        if code < PERMANENT:
+            _end(message, member, "failed", f"refused: {code}")
+            raise
+        _end(message, member, "skipped", f"refused: {code}")
+    except (OSError, smtplib.SMTPException) as error:
+        _end(message, member, "failed", type(error).__name__)
+        raise
+    else:
+        _end(message, member, "sent", None)
 
 
-def _end(message: Message, member_id: UUID, state: str, reason: str | None) -> None:
-    side_transaction(
-        _END,
-        {"tenant": current_tenant_id(), "message": message.id, "member": member_id, "state": state, "reason": reason},
-    )
-
-
-def compose(message: Message, row: Mapping[str, Any], who: Any) -> EmailMessage:
-    """The mail in the recipient's language; its links stand on the tenant's stored host (T5)."""
-    tenant = g.tenant
-    with locale_of(who, tenant):
-        words = text_of(row["kind"], row["data"])
-        stop = f"{tenant.base_url}/unsubscribe/{unsubscribe_token(who.id)}"
-        link = tenant.base_url + words.path
-        mail = EmailMessage()
-        mail["Subject"] = words.title
-        mail["From"] = _sender(tenant.name)
-        mail["To"] = Address(display_name=who.name.replace("\r", " ").replace("\n", " "), addr_spec=who.email)
-        mail["Date"] = format_datetime(message.recorded_at)
-        mail["Message-ID"] = f"<{message.id}.{who.id}@{tenant.host}>"
-        mail["List-Unsubscribe"] = f"<{stop}>"
-        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        foot = gettext("You get this mail as a member of %(tenant)s.", tenant=tenant.name)
-        end = gettext("Stop these mails")
-        mail.set_content(f"{words.title}\n\n{words.body}\n\n{link}\n\n--\n{foot}\n{end}: {stop}\n")
-        mail.add_alternative(
-            "<!doctype html><html><body>"
-            f"<h1>{html.escape(words.title)}</h1><p>{html.escape(words.body)}</p>"
-            f'<p><a href="{html.escape(link)}">{html.escape(tenant.name)}</a></p><hr>'
-            f'<p><small>{html.escape(foot)} <a href="{html.escape(stop)}">{html.escape(end)}</a></small></p></body></html>',
-            subtype="html",
+def _begun(message: Message, member: Any) -> bool:
+    """Whether this try may send; False when the mail has its end already. Raises `StillSending`."""
+    if side_transaction(_BEGIN, {**_key(message, member), "id": new_id(), "lease": LEASE}):
+        return True
+    state = db.session.scalar(
+        select(NotificationState.state).where(
+            NotificationState.message_id == message.id,
+            NotificationState.member_id == member.id,
+            NotificationState.channel == EMAIL,
         )
-    return mail
+    )
+    db.session.rollback()
+    if state == "sending":
+        raise StillSending(f"mail {message.id} is being sent by another worker, or was by one that died")
+    return False
 
 
-def _sender(name: str) -> Address:
-    from email.utils import parseaddr
-
-    return Address(display_name=name, addr_spec=parseaddr(settings().MAIL_FROM)[1])
+def _end(message: Message, member: Any, state: str, reason: str | None) -> None:
+    side_transaction(_END, {**_key(message, member), "state": state, "reason": reason})
 
 
-class _Lazy:
-    """The mail server, connected at the first mail of a batch."""
-
-    def __init__(self) -> None:
-        self._smtp: smtplib.SMTP | None = None
-
-    def send(self, mail: EmailMessage) -> None:
-        if self._smtp is None:
-            parts = urlsplit(settings().SMTP_URL)
-            self._smtp = smtplib.SMTP(parts.hostname or "127.0.0.1", parts.port or 25, timeout=SMTP_S)
-            if parts.scheme == "smtp+tls":
-                self._smtp.starttls()
-            if parts.username:
-                self._smtp.login(parts.username, parts.password or "")
-        self._smtp.send_message(mail)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._smtp is not None:
-            try:
-                self._smtp.quit()
-            except (OSError, smtplib.SMTPException):
-                self._smtp.close()
-
-
-def _server() -> _Lazy:
-    return _Lazy()
+def _key(message: Message, member: Any) -> dict[str, Any]:
+    return {"tenant": current_tenant_id(), "message": message.id, "member": member.id, "channel": EMAIL}

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask_babel import gettext
 
+from portal.kernel.model import I18n
 from portal.kernel.money import format_amount
 from portal.web.locale import current
 
@@ -57,8 +58,6 @@ def _refund(data: Data) -> Text:
 
 
 def _tier(data: Data) -> Text:
-    from portal.kernel.model import I18n
-
     name = I18n(data["name"]).in_(current())
     if data["up"]:
         return Text(
@@ -96,33 +95,22 @@ def _job(data: Data) -> Text:
     )
 
 
-KINDS: dict[str, Callable[[Data], Text]] = {
-    "purchase.recorded": _purchase,
-    "purchase.refunded": _refund,
-    "tier.changed": _tier,
-    "member.registered": _welcome,
-    "job.done": _job,
-}
-WORKFLOW = {
-    "purchase.recorded": "purchase",
-    "purchase.refunded": "purchase",
-    "tier.changed": "tier",
-    "member.registered": "welcome",
-    "job.done": "work",
+# kind → the workflow it belongs to, and its words
+KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
+    "purchase.recorded": ("purchase", _purchase),
+    "purchase.refunded": ("purchase", _refund),
+    "tier.changed": ("tier", _tier),
+    "member.registered": ("welcome", _welcome),
+    "job.done": ("work", _job),
 }
 
 
 def text_of(kind: str, data: Data) -> Text:
-    """The words of a notice in the current language; an unknown kind of an older release says so plainly."""
-    make = KINDS.get(kind)
-    return make(data) if make else Text(kind, "", "/me/notifications", "bell")
+    """The words of a notice in the current language; a kind of another release says so plainly."""
+    known = KINDS.get(kind)
+    return known[1](data) if known else Text(kind, "", "/me/notifications", "bell")
 
 
-def workflow_names() -> dict[str, str]:
-    """What can be switched on and off, in words (NTF-1)."""
-    return {
-        "purchase": gettext("Purchases and refunds"),
-        "tier": gettext("Changes of your tier"),
-        "welcome": gettext("First steps"),
-        "work": gettext("Imports and reports you started"),
-    }
+def workflow_of(kind: str) -> str:
+    """What a member switches on and off to hear of this kind; raises KeyError for a kind without words."""
+    return KINDS[kind][0]

@@ -1,106 +1,145 @@
-"""The member's wallet: accounts, statement, and why each line is what it is."""
+"""The member's wallet: accounts, what burns when, the statement, and why each line is what it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from flask import abort, request
-from flask_babel import gettext
+from flask_babel import format_date, gettext
 from flask_login import current_user
+from sqlalchemy import Uuid, cast, func
 from werkzeug.wrappers import Response
 
-from portal.extensions import db
+from portal.kernel import clock
 from portal.kernel.authz import LOGIN, PortalBlueprint
 from portal.kernel.money import decimal_string
-from portal.partners.queries import open_businesses
-from portal.wallets import queries, statement
-from portal.wallets.labels import account_name, type_name
+from portal.purchases.views.trace import steps as purchase_steps
+from portal.wallets import burning, provenance, queries, statement, why
+from portal.wallets.labels import account_name, parts, signed, type_icon, type_name
 from portal.wallets.models import LedgerEntry
+from portal.wallets.purse import Purse, purse
+from portal.wallets.queries import Balance
 from portal.web import csv
 from portal.web.fragments import render
+from portal.web.locale import zone
 from portal.web.paging import Sort, filters, page, when
 
-blueprint = PortalBlueprint("wallets", __name__, room="member")
-FILTERS = ("account", "direction", "type", "business", "period")
+wallets = PortalBlueprint("wallets", __name__, room="member")
+FILTERS = ("direction", "type", "business", "period")
+SIZE = 20
 MOST = 100_000
+# Two movements of one moment stand in the order of booking; the second key of a page is a UUID.
+BOOKED = cast(func.lpad(func.to_hex(LedgerEntry.seq), 32, "0"), Uuid)
 
 
-@blueprint.route("/me/wallet", permission=LOGIN, endpoint="statement")
-def statement_page() -> Response:
-    """Accounts, what burns when, and the statement."""
+@wallets.route("/me/wallet", permission=LOGIN, endpoint="statement")
+def main_account() -> Response:
+    """The account that pays at the tills: bonus in the tenant's currency."""
+    own = purse(current_user.id)
+    return _show(own, own.main)
+
+
+@wallets.route("/me/wallet/<uuid:account_id>", permission=LOGIN)
+def account(account_id: UUID) -> Response:
+    """Another account of the same member."""
+    own = purse(current_user.id)
+    return _show(own, own.account(account_id) or abort(404))
+
+
+def _show(own: Purse, shown: Balance | None) -> Response:
+    if shown is None:
+        return render("wallets/empty.html")
     chosen = filters(*FILTERS)
-    selected = statement.entries(current_user.id, chosen)
     if request.args.get("format") == "csv":
-        return _download(selected)
-    accounts = queries.balances(current_user.id)
+        return _download(shown, chosen)
     rows = page(
-        selected,
-        sorts={"date": Sort(LedgerEntry.occurred_at, when)},
+        statement.entries(shown.account_id, chosen),
+        sorts={"date": Sort(LedgerEntry.occurred_at.expression, when)},
         default="-date",
-        key=LedgerEntry.id,
-        size=20,
+        key=BOOKED,
+        size=SIZE,
         filters=chosen,
     )
-    main = next((a for a in accounts if a.type == "bonus"), None)
+    days = burning.by_day(queries.expiries(shown.account_id), zone())
     return render(
         "wallets/show.html",
-        accounts=accounts,
+        own=own,
+        shown=shown,
         page=rows,
-        expiries=queries.expiries(main.account_id) if main else [],
-        main=main,
+        running=statement.running(rows.rows),
+        overview=statement.overview(shown.account_id),
+        groups=_by_day(rows.rows),
+        days=days,
+        calendar=burning.month(days, request.args.get("month", ""), clock.today(zone()), shown.currency),
+        formula=why.formula,
         type_name=type_name,
+        type_icon=type_icon,
         account_name=account_name,
-        businesses=open_businesses(),
+        parts=parts,
+        signed=signed,
     )
 
 
-def _download(selected: Any) -> Response:
-    header = ("date", "kind", "business", "amount", "balance", "currency", "account")
-    found = db.session.execute(
-        selected.order_by(LedgerEntry.occurred_at.desc(), LedgerEntry.seq.desc()).limit(MOST)
-    ).all()
+def _by_day(rows: Sequence[Any]) -> list[tuple[str, list[Any]]]:
+    """The lines under the days of the reader's zone."""
+    own = ZoneInfo(zone())
+    days = groupby(rows, key=lambda row: row.occurred_at.astimezone(own).date())
+    return [(format_date(day, "d MMMM y, EEEE"), list(lines)) for day, lines in days]
+
+
+def _download(shown: Balance, chosen: Mapping[str, str]) -> Response:
+    found = statement.whole(shown.account_id, chosen, MOST)
+    header = (
+        gettext("Date"),
+        gettext("Kind"),
+        gettext("Partner"),
+        gettext("Receipt"),
+        gettext("Amount"),
+        gettext("Balance"),
+        gettext("Currency"),
+        gettext("How it was reckoned"),
+    )
 
     def lines() -> Iterator[tuple[object, ...]]:
-        for r in found:
-            balance = "" if r.balance_after is None else decimal_string(r.balance_after, r.currency)
+        for row in found:
             yield (
-                r.occurred_at.isoformat(),
-                r.type,
-                r.business,
-                _signed(r.amount, r.currency),
-                balance,
-                r.currency,
-                r.account_type,
+                row.occurred_at.isoformat(),
+                type_name(row.type),
+                row.business,
+                row.details.get("receipt_number"),
+                decimal_string(row.amount, row.currency),
+                decimal_string(int(row.running), row.currency),
+                row.currency,
+                why.formula(row.details) or row.details.get("reason"),
             )
 
-    return csv.download("statement.csv", header, lines())
+    return csv.download("statement.csv", header, list(lines()))
 
 
-def _signed(minor: int, code: str) -> str:
-    return ("-" if minor < 0 else "") + decimal_string(abs(minor), code)
-
-
-@blueprint.route("/me/wallet/entries/<uuid:entry_id>", permission=LOGIN)
+@wallets.route("/me/wallet/entries/<uuid:entry_id>", permission=LOGIN)
 def entry(entry_id: UUID) -> Response:
-    """Why this line: the formula, and which purchase gave the bonus it used."""
+    """Why this line: the formula, which purchases gave the bonus it used, and what used the bonus it gave."""
     row = statement.entry(current_user.id, entry_id)
     if row is None:
         abort(404)
+    earned = purchase_steps(row.details.get("earn", {})) if row.type == "accrual" else []
+    brought = row.amount > 0
     return render(
         "wallets/entry.html",
         row=row,
-        lots=statement.lots_touched(row.transaction_id),
-        title=type_name(row.type),
-        uses=statement.spent_from(row.transaction_id) if row.amount > 0 else [],
+        figure=signed(row.amount, row.currency),
+        steps=earned or why.of_entry(row, provenance.drawn(row)),
+        became=why.became(row, provenance.made(row), provenance.uses(row)) if brought else [],
+        balance=statement.running([row]).get(row.id, 0),
         type_name=type_name,
     )
 
 
-@blueprint.route("/me/wallet/<uuid:account_id>/balance", permission=LOGIN)
+@wallets.route("/me/wallet/<uuid:account_id>/balance", permission=LOGIN)
 def balance(account_id: UUID) -> Response:
     """Why this balance: the lots that make it up, in the order in which they will be spent (LOY-3)."""
-    own = next((a for a in queries.balances(current_user.id) if a.account_id == account_id), None)
-    if own is None:
-        abort(404)
-    title = gettext("Why this balance?")
-    return render("wallets/balance.html", own=own, lots=queries.lots_of(account_id), title=title, type_name=type_name)
+    own = purse(current_user.id).account(account_id) or abort(404)
+    steps = why.of_balance(own, queries.lots_of(account_id), clock.now())
+    return render("wallets/balance.html", own=own, steps=steps, figure="".join(parts(own.spendable, own.currency)))

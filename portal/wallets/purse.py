@@ -1,0 +1,43 @@
+"""A member's accounts as they think of them: one that pays at the tills, what waits beside it, and the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from flask import g
+
+from portal.wallets.queries import Balance, balances
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """`main` is bonus in the tenant's currency, else the first bonus, else any account; None before the first movement.
+
+    `waiting` is bonus that becomes spendable later, from `waiting_from` on, in minor units of `main`'s currency.
+    """
+
+    accounts: Sequence[Balance]
+    main: Balance | None
+    waiting: int
+    waiting_from: datetime | None
+    others: Sequence[Balance]
+
+    def account(self, account_id: UUID) -> Balance | None:
+        """One of these accounts."""
+        return next((a for a in self.accounts if a.account_id == account_id), None)
+
+
+def purse(member_id: UUID) -> Purse:
+    """Everything a member owns here, in one statement."""
+    return sorted_out(balances(member_id), g.tenant.currency)
+
+
+def sorted_out(accounts: Sequence[Balance], currency: str) -> Purse:
+    """The purse of these accounts. Pure."""
+    ranked = sorted(accounts, key=lambda a: (a.type != "bonus", a.currency != currency))
+    main = ranked[0] if ranked else None
+    later = [a for a in accounts if a.pending and main and a.currency == main.currency]
+    moments = [a.pending_at for a in later if a.pending_at]
+    others = [a for a in accounts if a is not main and (a.posted or a.held)]
+    return Purse(accounts, main, sum(a.pending for a in later), min(moments, default=None), others)
