@@ -1,7 +1,7 @@
 """Delivery: a batch of messages to one subscriber, tenant by tenant, at least once (D32).
 
-A transactional subscriber's writes and the mark "delivered" are one commit. A message that fails stays behind alone: the
-batch is repeated one by one when it failed as a whole.
+A transactional subscriber's writes and the mark "delivered" are one commit. A batch that fails as a whole is halved until
+the message that fails stands alone; the others arrive.
 """
 
 import logging
@@ -9,95 +9,126 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from flask import g
-from sqlalchemy import text
+from rq.timeouts import BaseTimeoutException
 
 from portal.extensions import db
 from portal.identity.sessions import acting_as
-from portal.kernel.outbox import Message, Subscriber, subscribers
+from portal.kernel.outbox import Subscriber, subscribers
 from portal.kernel.tenancy import tenant_scope
 from portal.tenants.hosts import tenant_by_id
-from workers.outbox import MAX_ATTEMPTS, backoff, by_tenant
+from workers import marks
+from workers.outbox import by_tenant
 from workers.tasks import Queue, task
 
-LONGEST_ERROR = 500
+RECEIVER_DOWN = 3  # so many failed alone and nothing arrived: it is not the messages
 log = logging.getLogger(__name__)
-
-_READ = """
-SELECT d.id AS delivery_id, m.id, m.seq, m.type, m.schema_version, m.tenant_id, m.aggregate_type, m.aggregate_id, m.occurred_at, m.recorded_at,
-       m.actor_id, m.caused_by, m.request_id, m.historical, m.data
-  FROM outbox_deliveries d JOIN outbox_messages m ON m.tenant_id = d.tenant_id AND m.id = d.message_id
- WHERE d.id = ANY(:ids) AND d.status = 'leased' ORDER BY m.seq
-"""
-_DELIVERED = text("""
-UPDATE outbox_deliveries SET status = 'delivered', delivered_at = clock_timestamp(), last_error = NULL
- WHERE id = ANY(:ids) AND status = 'leased'
-""")
-_LOCK = text("SELECT id FROM outbox_messages WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
-_PUBLISHED = text("""
-UPDATE outbox_messages m SET published_at = clock_timestamp() WHERE m.id = ANY(:ids) AND m.published_at IS NULL
-   AND NOT EXISTS (SELECT 1 FROM outbox_deliveries d WHERE d.tenant_id = m.tenant_id AND d.message_id = m.id AND d.open)
-""")
-_FAILED = text("""
-UPDATE outbox_deliveries SET status = CASE WHEN attempts >= :most THEN 'dead' ELSE 'pending' END, last_error = :error,
-       available_at = clock_timestamp() + :wait WHERE id = :id AND status = 'leased'
-""")
+Part = Sequence[Any]  # deliveries: id, attempt, aggregate
 
 
 @task(Queue.FAST, name="outbox.deliver", timeout=60)
-def deliver_batch(name: str, claimed: list[tuple[str, str, int]]) -> None:
+def deliver_batch(name: str, claimed: list[Sequence[Any]]) -> None:
     """A job of the relay: deliveries of several tenants for one subscriber."""
-    for tenant_id, deliveries in by_tenant(claimed).items():
-        deliver(subscribers()[name], tenant_id, deliveries)
+    _deliver_each(name, claimed)
 
 
 @task(Queue.LONG, name="outbox.deliver_long", timeout=7000)
-def deliver_long(name: str, claimed: list[tuple[str, str, int]]) -> None:
+def deliver_long(name: str, claimed: list[Sequence[Any]]) -> None:
     """The same for subscribers that take minutes: imports and other long work."""
+    _deliver_each(name, claimed)
+
+
+def _deliver_each(name: str, claimed: list[Sequence[Any]]) -> None:
+    """Tenant by tenant: what breaks in one (a database gone, say) is raised after the others had their turn."""
+    broken: list[Exception] = []
     for tenant_id, deliveries in by_tenant(claimed).items():
-        deliver(subscribers()[name], tenant_id, deliveries)
+        try:
+            deliver(subscribers()[name], tenant_id, deliveries)
+        except BaseTimeoutException:
+            raise
+        except Exception as error:
+            log.exception("delivery to %s broke off; its lease runs out", name)
+            broken.append(error)
+    if broken:
+        raise broken[0]
 
 
 def deliver(subscriber: Subscriber, tenant_id: UUID, deliveries: Mapping[UUID, int]) -> None:
     """Deliver one tenant's part; errors of the subscriber end in its rows, never here."""
     with tenant_scope(tenant_id), acting_as(None, "system"):
         g.tenant = tenant_by_id(tenant_id)
-        ids = list(deliveries)
-        if not _attempt(subscriber, ids):
-            for delivery_id in ids:
-                if not _attempt(subscriber, [delivery_id], alone=True) and subscriber.ordered:
-                    break  # the rest of this run stays leased and comes again in order
+        if _attempt(subscriber, deliveries) is None:
+            return
+        with _transaction():
+            part = marks.in_order(deliveries)
+        _Isolation(subscriber).carry(part)
 
 
-def _attempt(subscriber: Subscriber, ids: list[UUID], *, alone: bool = False) -> bool:
-    """False when the subscriber raised; with `alone` the one message is then put off or given up."""
+class _Isolation:
+    """Finds the messages that fail by halving, first half first, so that order holds where it is asked for."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self.subscriber = subscriber
+        self.blocked: set[Any] = set()  # aggregates of an ordered subscriber that wait for their failed message
+        self.arrived = 0
+        self.failed = 0
+
+    def carry(self, part: Part) -> None:
+        if held := [d for d in part if d.aggregate in self.blocked]:
+            part = [d for d in part if d.aggregate not in self.blocked]
+            with _transaction():
+                marks.give_back({d.id: d.attempt for d in held})
+        if not part:
+            return
+        error = _attempt(self.subscriber, {d.id: d.attempt for d in part})
+        if error is None:
+            self.arrived += len(part)
+        elif len(part) == 1 or (self.failed >= RECEIVER_DOWN and not self.arrived):
+            self._put_off(part, error)
+        else:
+            self.carry(part[: len(part) // 2])
+            self.carry(part[len(part) // 2 :])
+
+    def _put_off(self, part: Part, error: Exception) -> None:
+        log.warning("%s failed: %s", self.subscriber.name, error, exc_info=error)
+        self.failed += 1
+        if self.subscriber.ordered:
+            self.blocked |= {d.aggregate for d in part}
+        with _transaction():
+            heads = {d.aggregate: d for d in reversed(part)}.values() if self.subscriber.ordered else part
+            marks.put_off({d.id: error for d in heads})
+            marks.give_back({d.id: d.attempt for d in part if d not in heads})
+
+
+def _attempt(subscriber: Subscriber, deliveries: Mapping[UUID, int]) -> Exception | None:
+    """One try with all of them; what the subscriber raised is returned, and nothing of the try remains."""
     try:
         if subscriber.transactional:
             with _transaction():
-                messages = _read(ids, lock=True)
+                messages = marks.read(deliveries, lock=True)
                 failures = dict(subscriber.handle([m for _, m in messages]) or {}) if messages else {}
                 db.session.flush()
-                _mark(messages, failures)
+                marks.settle(messages, failures, deliveries, ordered=subscriber.ordered)
                 _failpoint("before_commit")
         else:
             with _transaction():
-                messages = _read(ids, lock=False)
+                messages = marks.read(deliveries, lock=False)
             failures = dict(subscriber.handle([m for _, m in messages]) or {}) if messages else {}
             db.session.rollback()
             _failpoint("after_send_before_mark")
             with _transaction():
-                _mark(messages, failures)
+                marks.settle(messages, failures, deliveries, ordered=subscriber.ordered)
         _failpoint("after_commit")
-    except Exception as error:
+    except BaseTimeoutException:  # the job's time is over: the lease runs out, and lost ones go alone in the end
         db.session.rollback()
-        log.warning("%s failed: %s", subscriber.name, error, exc_info=alone)
-        if alone:
-            with _transaction():
-                _put_off(ids[0], error)
-        return False
-    return True
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a subscriber raises belongs to its messages
+        db.session.rollback()
+        return error
+    return None
 
 
 @contextmanager
@@ -112,34 +143,6 @@ def _transaction() -> Iterator[None]:
         raise
     finally:
         g.delivery = False
-
-
-def _read(ids: Sequence[UUID], *, lock: bool) -> list[tuple[UUID, Message]]:
-    statement = _READ + (" FOR UPDATE OF d SKIP LOCKED" if lock else "")
-    rows = db.session.execute(text(statement), {"ids": list(ids)}).mappings().all()
-    return [(row["delivery_id"], Message(**{k: v for k, v in row.items() if k != "delivery_id"})) for row in rows]
-
-
-def _mark(messages: Sequence[tuple[UUID, Message]], failures: Mapping[UUID, Exception]) -> None:
-    if not messages:
-        return
-    good = [delivery for delivery, message in messages if message.id not in failures]
-    db.session.execute(_DELIVERED, {"ids": good})
-    for delivery, message in messages:
-        if message.id in failures:
-            _put_off(delivery, failures[message.id])
-    ids = [message.id for _, message in messages]
-    db.session.execute(_LOCK, {"ids": ids})
-    db.session.execute(_PUBLISHED, {"ids": ids})
-
-
-def _put_off(delivery_id: UUID, error: Exception) -> None:
-    attempts = (
-        db.session.execute(text("SELECT attempts FROM outbox_deliveries WHERE id = :id"), {"id": delivery_id}).scalar()
-        or 0
-    )
-    words = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
-    db.session.execute(_FAILED, {"id": delivery_id, "error": words, "wait": backoff(attempts), "most": MAX_ATTEMPTS})
 
 
 def _failpoint(name: str) -> None:

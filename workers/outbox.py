@@ -1,97 +1,78 @@
 """From the outbox to the workers: claim what is due, one job a batch (D32, D34). The row owns the retry."""
 
+import hashlib
 import logging
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from portal.kernel.outbox import Subscriber, subscribers
-from workers.tasks import enqueue
+from workers import claims
+from workers.tasks import Queue, enqueue, waiting
 
 BATCH = 500
 RUN = 50  # how many messages of one aggregate go together to an ordered subscriber
-LONG_LEASE = timedelta(hours=2)
 LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")))  # longer than a delivery's timeout
+LONG_LEASE = timedelta(hours=2)
 MAX_ATTEMPTS = 12
-FIRST_WAIT_S, LONGEST_WAIT_S = 2, 3600
+WAITS_S = (0.5, 5, 30, 300, 1800, 3600, 7200, 18_000, 36_000, 50_400, 72_000)  # after the first try, the second, …
+FULL = 100  # jobs waiting in a queue: what is due then waits in PostgreSQL
+CALM = 8  # a lease that ran out is given anew only while fewer jobs wait: else its first job is among them
+ALONE_FROM = 4  # a message whose worker has died so often goes alone, so that it takes nobody along
 log = logging.getLogger(__name__)
 
-_DUE = """
-WITH due AS (
-    SELECT tenant_id, id FROM outbox_deliveries
-     WHERE open AND subscriber = %(subscriber)s AND available_at <= clock_timestamp()
-     ORDER BY available_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-)
-"""
-_DUE_IN_ORDER = """
-WITH heads AS (
-    SELECT d.tenant_id, d.aggregate_type, d.aggregate_id FROM outbox_deliveries d
-     WHERE d.open AND d.subscriber = %(subscriber)s AND d.available_at <= clock_timestamp()
-       AND NOT EXISTS (SELECT 1 FROM outbox_deliveries o WHERE o.open AND o.subscriber = d.subscriber AND o.tenant_id = d.tenant_id
-                          AND o.aggregate_type = d.aggregate_type AND o.aggregate_id = d.aggregate_id AND o.seq < d.seq)
-     ORDER BY d.seq LIMIT 100 FOR UPDATE OF d SKIP LOCKED
-), due AS (
-    SELECT tenant_id, id FROM (
-        SELECT d.tenant_id, d.id, row_number() OVER (PARTITION BY d.tenant_id, d.aggregate_type, d.aggregate_id ORDER BY d.seq) AS n
-          FROM outbox_deliveries d JOIN heads h USING (tenant_id, aggregate_type, aggregate_id)
-         WHERE d.open AND d.subscriber = %(subscriber)s) r
-     WHERE n <= %(run)s LIMIT %(limit)s
-)
-"""
-_LEASE = """
-UPDATE outbox_deliveries d
-   SET status = CASE WHEN d.attempts >= %(most)s THEN 'dead' ELSE 'leased' END,
-       last_error = CASE WHEN d.attempts >= %(most)s THEN coalesce(d.last_error, 'never answered') ELSE d.last_error END,
-       attempts = d.attempts + 1, available_at = clock_timestamp() + %(lease)s
-  FROM due WHERE d.tenant_id = due.tenant_id AND d.id = due.id
-RETURNING d.tenant_id, d.id, d.attempts, d.status
-"""
+
+class Claim(NamedTuple):
+    """A leased delivery; `attempt` is the try it was leased for, and only that try may answer."""
+
+    tenant_id: str
+    delivery_id: str
+    attempt: int
 
 
 def claim(
-    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int = BATCH
-) -> list[tuple[str, str, int]]:
-    """Lease due deliveries of one subscriber as `(tenant, delivery, attempt)`; several relays share them by SKIP LOCKED."""
-    statement = (_DUE_IN_ORDER if subscriber.ordered else _DUE) + _LEASE
-    values = {
-        "subscriber": subscriber.name,
-        "limit": limit,
-        "run": RUN,
-        "most": MAX_ATTEMPTS,
-        "lease": LONG_LEASE if subscriber.long else LEASE,
-    }
-    rows = connection.execute(statement, values).fetchall()
-    return [(str(tenant), str(delivery), attempt) for tenant, delivery, attempt, status in rows if status == "leased"]
+    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int = BATCH, *, lost: bool = True
+) -> list[Claim]:
+    """Lease due deliveries of one subscriber; several relays share them by SKIP LOCKED. `lost`: run-out leases too."""
+    return [found for found, _ in _claimed(connection, subscriber, limit, lost=lost)]
 
 
 def relay_once(connection: psycopg.Connection[Any]) -> int:
-    """Turn everything due into jobs; returns how many deliveries were leased."""
-    from workers.delivery import deliver_batch, deliver_long
-
-    moved = 0
-    for subscriber in subscribers().values():
-        while claimed := claim(connection, subscriber):
-            job_id = f"out-{claimed[0][1]}-{claimed[0][2]}"
-            enqueue(deliver_long if subscriber.long else deliver_batch, subscriber.name, claimed, job_id=job_id)
-            moved += len(claimed)
-            if len(claimed) < BATCH:
+    """Turn everything due into jobs; returns how many deliveries were leased. Raises what Redis raises."""
+    moved, crowded = 0, {queue: waiting(queue) for queue in Queue}
+    for subscriber in _due(connection):
+        queue = Queue.LONG if subscriber.long else Queue.FAST
+        while crowded[queue] < FULL:
+            found = _claimed(connection, subscriber, BATCH, lost=crowded[queue] < CALM)
+            for batch in _batches(found):
+                _send(connection, subscriber, batch)
+                crowded[queue] += 1
+            moved += len(found)
+            if len(found) < BATCH:
                 break
     return moved
 
 
+def give_back(connection: psycopg.Connection[Any], batch: Sequence[Claim]) -> None:
+    """Undo a claim whose job was never made: the try does not count."""
+    connection.execute(claims.GIVE_BACK, _arrays(batch))
+
+
 def backoff(attempts: int) -> timedelta:
-    """How long until the next try: doubling, with full jitter above a quarter."""
-    longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**attempts)
-    return timedelta(seconds=random.uniform(longest / 4, longest))  # noqa: S311  jitter, not a secret
+    """How long until the next try after `attempts`: half a second, minutes, hours, with full jitter (OUT-3)."""
+    longest = WAITS_S[min(max(attempts, 1), len(WAITS_S)) - 1]
+    return timedelta(seconds=random.uniform(0, longest))  # noqa: S311  jitter, not a secret
 
 
-def by_tenant(claimed: Iterable[tuple[str, str, int]]) -> dict[UUID, dict[UUID, int]]:
+def by_tenant(claimed: Iterable[Sequence[Any]]) -> dict[UUID, dict[UUID, int]]:
     """Deliveries of a batch under their tenants, with the attempt each was leased for."""
     grouped: dict[UUID, dict[UUID, int]] = defaultdict(dict)
     for tenant, delivery, attempt in claimed:
@@ -100,22 +81,24 @@ def by_tenant(claimed: Iterable[tuple[str, str, int]]) -> dict[UUID, dict[UUID, 
 
 
 def deliver_all(app: Any, *, rounds: int = 20) -> int:
-    """Deliver what is due, here and now, through the same code: for tests and the command line. Returns how many."""
+    """Deliver what is due, here and now, through the workers' code, in the caller's own transaction: for tests.
+
+    What fails in this call is not tried again in it. Returns how many deliveries were tried.
+    """
     from sqlalchemy import text
 
     from portal.extensions import db
-    from portal.kernel.tenancy import tenant_scope
     from workers.delivery import deliver
 
     done = 0
     with app.app_context():
         tenants = db.session.execute(text("SELECT id FROM tenants ORDER BY slug")).scalars().all()
+        began = db.session.execute(text("SELECT clock_timestamp()")).scalar_one()
         for _ in range(rounds):
             before = done
             for tenant_id in tenants:
                 for subscriber in subscribers().values():
-                    with tenant_scope(tenant_id):
-                        claimed = _claim_here(subscriber.name)
+                    claimed = _claim_here(tenant_id, subscriber, began)
                     if claimed:
                         deliver(subscriber, tenant_id, claimed)
                         done += len(claimed)
@@ -124,20 +107,88 @@ def deliver_all(app: Any, *, rounds: int = 20) -> int:
     return done
 
 
-def _claim_here(name: str) -> dict[UUID, int]:
+def _due(connection: psycopg.Connection[Any]) -> Iterator[Subscriber]:
+    known = subscribers()
+    values = {"names": list(known), "gather": [s.gather for s in known.values()], "full": BATCH - 1}
+    for (name,) in connection.execute(claims.DUE_SUBSCRIBERS, values).fetchall():
+        yield known[name]
+
+
+def _claimed(
+    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int, *, lost: bool
+) -> list[tuple[Claim, bool]]:
+    """The claims, each with whether it goes alone."""
+    values = {
+        "subscriber": subscriber.name,
+        "limit": limit,
+        "run": RUN,
+        "lost": lost,
+        "most": MAX_ATTEMPTS,
+        "lease": LONG_LEASE if subscriber.long else LEASE,
+    }
+    rows = connection.execute(claims.IN_ORDER if subscriber.ordered else claims.ANY_ORDER, values).fetchall()
+    if dead := [row.message for row in map(_Row._make, rows) if row.status == "dead"]:
+        connection.execute(claims.PUBLISHED, {"ids": dead})
+    return [
+        (Claim(str(row.tenant), str(row.delivery), row.attempts), row.was == "leased" and row.attempts >= ALONE_FROM)
+        for row in map(_Row._make, rows)
+        if row.status == "leased"
+    ]
+
+
+class _Row(NamedTuple):
+    tenant: UUID
+    delivery: UUID
+    attempts: int
+    status: str
+    was: str
+    message: UUID
+
+
+def _batches(found: Iterable[tuple[Claim, bool]]) -> Iterator[list[Claim]]:
+    for alone, group in groupby(sorted(found, key=lambda pair: pair[1]), key=lambda pair: pair[1]):
+        batch = [one for one, _ in group]
+        yield from [[one] for one in batch] if alone else [batch]
+
+
+def _send(connection: psycopg.Connection[Any], subscriber: Subscriber, batch: list[Claim]) -> None:
+    from workers.delivery import deliver_batch, deliver_long
+
+    digest = hashlib.sha256(repr(batch).encode()).hexdigest()[:12]
+    try:
+        enqueue(
+            deliver_long if subscriber.long else deliver_batch,
+            subscriber.name,
+            batch,
+            job_id=f"out-{batch[0].delivery_id}-{batch[0].attempt}-{digest}",
+        )
+    except Exception:
+        with suppress(psycopg.Error):  # then the lease runs out by itself
+            give_back(connection, batch)
+        raise
+
+
+def _arrays(batch: Sequence[Claim]) -> dict[str, list[Any]]:
+    return {
+        "tenants": [UUID(one.tenant_id) for one in batch],
+        "ids": [UUID(one.delivery_id) for one in batch],
+        "attempts": [one.attempt for one in batch],
+    }
+
+
+def _claim_here(tenant_id: UUID, subscriber: Subscriber, began: Any) -> dict[UUID, int]:
     from flask import g
     from sqlalchemy import text
 
     from portal.extensions import db
+    from portal.kernel.tenancy import tenant_scope
 
-    statement = text("""
-        UPDATE outbox_deliveries SET status = 'leased', attempts = attempts + 1, available_at = clock_timestamp() + interval '90 s'
-         WHERE id IN (SELECT id FROM outbox_deliveries WHERE open AND subscriber = :name AND available_at <= clock_timestamp()
-                       ORDER BY seq LIMIT 500) RETURNING id, attempts""")
-    g.delivery = True
-    try:
-        rows = db.session.execute(statement, {"name": name}).all()
-        db.session.commit()
-    finally:
-        g.delivery = False
+    with tenant_scope(tenant_id):
+        g.delivery = True
+        try:
+            values = {"name": subscriber.name, "ordered": subscriber.ordered, "began": began, "limit": BATCH}
+            rows = db.session.execute(text(claims.HERE), values).all()
+            db.session.commit()
+        finally:
+            g.delivery = False
     return {row.id: row.attempts for row in rows}

@@ -1,30 +1,47 @@
 """What is done again and again; each is harmless when done twice (style.md 21, D36)."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import g
+from rq.timeouts import BaseTimeoutException
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from portal.extensions import db
 from portal.identity.sessions import acting_as
 from portal.kernel import clock
+from portal.kernel.commands import command, journal
 from portal.kernel.tenancy import tenant_scope
 from portal.tenants.hosts import tenant_by_id
 from portal.tenants.models import TaskRun
+from workers.schedule import LOCAL
 from workers.tasks import Queue, task
 
 KEPT = timedelta(days=14)  # delivered messages (D13)
+CLEANED_AT_ONCE, CLEANINGS = 5000, 200
+RECENT = timedelta(days=2)
+log = logging.getLogger(__name__)
 
 
 def each_tenant(work: Callable[[], object]) -> None:
-    """Do the work for every tenant, each in its own session."""
+    """Do the work for every tenant, each in its own session; one that fails is raised when all had their turn."""
+    broken: list[Exception] = []
     for tenant_id in db.session.execute(text("SELECT id FROM tenants ORDER BY slug")).scalars().all():
-        with tenant_scope(tenant_id), acting_as(None, "system"):
-            g.tenant = tenant_by_id(tenant_id)
-            work()
+        try:
+            with tenant_scope(tenant_id), acting_as(None, "system"):
+                g.tenant = tenant_by_id(tenant_id)
+                work()
+        except BaseTimeoutException:
+            raise
+        except Exception as error:
+            log.exception("tenant %s", tenant_id)
+            broken.append(error)
+    if broken:
+        raise broken[0]
 
 
 @task(Queue.FAST, name="wallets.fold", timeout=60)
@@ -43,39 +60,41 @@ def sweep() -> None:
     each_tenant(lambda: (_until_done(activate_due), _until_done(expire_due)))
 
 
-@task(Queue.FAST, name="local.run_due", timeout=120)
+@task(Queue.FAST, name="jobs.revive", timeout=60)
+def revive() -> None:
+    """Long work whose process died is queued again."""
+    from portal.jobs.service import revive_lost
+
+    each_tenant(revive_lost)
+
+
+@task(Queue.LONG, name="local.run_due", timeout=3600)
 def run_due_local_tasks() -> None:
-    """Tasks of a local time of day: due when it has passed and nobody has claimed the local date (D36)."""
+    """Tasks of a local hour: due when it has struck and nobody has claimed the local date (D36)."""
     each_tenant(_local)
 
 
 def _local() -> None:
     now = clock.now().astimezone(ZoneInfo(g.tenant.timezone))
-    for name, (hour, run) in LOCAL.items():
-        if now.hour >= hour and _claimed(name, now):
-            run()
+    for name, hour in LOCAL.items():
+        if now.hour >= hour and _claim(name, now):
+            LOCAL_WORK[name]()
 
 
-def _claimed(name: str, now: datetime) -> bool:
+@command("task.claim")
+def _claim(name: str, now: datetime) -> bool:
     """Whether this process is the one to do it today."""
-    from portal.kernel.commands import command, journal
-
-    @command("task.claim")
-    def claim() -> bool:
-        row = insert(TaskRun).values(tenant_id=g.tenant_id, task=name, local_date=now.date().isoformat())
-        mine = db.session.scalar(row.on_conflict_do_nothing().returning(TaskRun.id)) is not None
-        journal().unchanged()
-        return mine
-
-    return claim()
+    row = insert(TaskRun).values(tenant_id=g.tenant_id, task=name, local_date=now.date().isoformat())
+    journal().unchanged()
+    return db.session.scalar(row.on_conflict_do_nothing().returning(TaskRun.id)) is not None
 
 
-@task(Queue.FAST, name="analytics.reconcile", timeout=300)
-def reconcile() -> None:
-    """Compare PostgreSQL with ClickHouse and ship again what differs (ANA-7)."""
+@task(Queue.LONG, name="analytics.reconcile_recent", timeout=600)
+def reconcile_recent() -> None:
+    """The last days, PostgreSQL against ClickHouse; what differs is shipped again (ANA-7)."""
     from portal.analytics.reconcile import repair
 
-    each_tenant(repair)
+    each_tenant(lambda: repair(since=(clock.now() - RECENT).date()))
 
 
 @task(Queue.FAST, name="outbox.clean", timeout=120)
@@ -86,8 +105,8 @@ def clean() -> None:
     from portal.settings import settings
 
     with psycopg.connect(settings().database_url("portal_relay"), autocommit=True) as connection:
-        for _ in range(200):
-            row = connection.execute("SELECT maintenance.forget_delivered(%s, 5000)", (KEPT,)).fetchone()
+        for _ in range(CLEANINGS):
+            row = connection.execute("SELECT maintenance.forget_delivered(%s, %s)", (KEPT, CLEANED_AT_ONCE)).fetchone()
             if not row or row[0] == 0:
                 break
 
@@ -100,7 +119,13 @@ def _until_done(step: Callable[[], int]) -> None:
 def _tiers() -> None:
     from portal.loyalty.service import recheck_due_tiers
 
-    _until_done(lambda: recheck_due_tiers() or 0)
+    recheck_due_tiers()
 
 
-LOCAL: dict[str, tuple[int, Callable[[], None]]] = {"loyalty.recheck_tiers": (2, _tiers)}
+def _reconcile() -> Any:
+    from portal.analytics.reconcile import repair
+
+    return repair()
+
+
+LOCAL_WORK: dict[str, Callable[[], Any]] = {"loyalty.recheck_tiers": _tiers, "analytics.reconcile": _reconcile}

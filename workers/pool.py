@@ -8,20 +8,26 @@ from rq.worker_pool import WorkerPool
 
 from portal.kernel.redis import redis
 from portal.web.observe import configure_logs
-from workers.jobs import load_tasks
+from workers.jobs import app, load_tasks
 from workers.tasks import Queue, rq_queue
 
 
 class ForkingWorker(Worker):
-    """Forks for each job; the child opens connections of its own."""
+    """Forks for each job; the child drops the parent's connections without closing them, and opens its own."""
 
     def main_work_horse(self, *args: object, **kwargs: object) -> None:
-        from portal.extensions import db
-        from workers.jobs import app
-
-        with app().app_context():
-            db.engine.dispose(close=False)
+        forget_connections()
         super().main_work_horse(*args, **kwargs)
+
+
+def forget_connections() -> None:
+    """After a fork: what the parent has open is the parent's."""
+    from portal.analytics import clickhouse
+    from portal.extensions import db
+
+    with app().app_context():
+        db.engine.dispose(close=False)
+    clickhouse.forget_clients()
 
 
 def main() -> None:
@@ -30,6 +36,7 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 1  # noqa: PLR2004
     configure_logs()
     load_tasks()
+    app()  # made once, before the forks
     kind = SimpleWorker if queue is Queue.FAST else ForkingWorker
     if count == 1:
         kind([rq_queue(queue)], connection=redis(), serializer=JSONSerializer).work(logging_level="WARNING")

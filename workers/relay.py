@@ -47,7 +47,9 @@ def _carry(connection: psycopg.Connection[object]) -> None:
             while not _stopping:
                 relay_once(connection)
                 ears.get_message(timeout=POLL_S)
-        except RedisError as error:  # leases run out by themselves, nothing is lost (F3)
+                while ears.get_message(timeout=0) is not None:
+                    pass  # a burst of wake-ups is one look
+        except RedisError as error:  # nothing is lost: leases are given back, or run out by themselves (F3)
             log.warning("Redis does not answer: %s", error)
             _rest(REST_S)
 

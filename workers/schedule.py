@@ -1,9 +1,12 @@
-"""Every periodic task, as data: name → seconds between runs."""
+"""Every periodic task, as data: name → seconds between runs; and those of a tenant's local hour (D36)."""
 
 SCHEDULE: dict[str, int] = {
     "wallets.fold": 30,
     "wallets.sweep": 60,
+    "jobs.revive": 120,
     "local.run_due": 300,
-    "analytics.reconcile": 300,
+    "analytics.reconcile_recent": 600,
     "outbox.clean": 3600,
+    "files.purge": 3600,
 }
+LOCAL: dict[str, int] = {"loyalty.recheck_tiers": 2, "analytics.reconcile": 3}

@@ -51,6 +51,11 @@ def rq_queue(queue: Queue) -> RqQueue:
     return RqQueue(f"{settings().REDIS_PREFIX}-{queue}", connection=redis(), serializer=JSONSerializer)
 
 
+def waiting(queue: Queue) -> int:
+    """How many jobs wait in a queue."""
+    return int(rq_queue(queue).count)
+
+
 def enqueue(chosen: Task, *args: Any, job_id: str) -> None:
     """Put a job on its task's queue, once a job id."""
     with suppress(DuplicateJobError):

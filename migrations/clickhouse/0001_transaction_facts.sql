@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS {database}.transaction_facts {on_cluster}
     ingested_at DateTime DEFAULT now(),
     retain_until Date DEFAULT toDate(greatest(toDateTime(ts), ingested_at)) + INTERVAL 24 MONTH
 )
-ENGINE = ReplacingMergeTree(version)
+ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(ts)
 ORDER BY (tenant_id, toDate(ts), transaction_id)
 TTL retain_until

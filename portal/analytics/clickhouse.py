@@ -1,17 +1,23 @@
 """ClickHouse: facts for dashboards and reports, always rebuildable from PostgreSQL. Pages wait two seconds for it, no more."""
 
+import logging
+import time
 from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 from flask_babel import gettext
 
 from portal.kernel.errors import PortalError
 from portal.settings import settings
 
 PAGE_S, LOAD_S = 2, 60
+DOWN = (OperationalError, OSError)  # it does not answer; any other error is about the question
+REST_S = 3.0  # after a failure pages are told at once, without asking again
 _clients: dict[int, Client] = {}
+_resting = {"until": 0.0}
+log = logging.getLogger(__name__)
 
 
 class AnalyticsDown(PortalError):
@@ -36,14 +42,28 @@ def client(timeout: int = LOAD_S) -> Client:
 
 
 def ask(statement: str, **parameters: Any) -> list[dict[str, Any]]:
-    """Rows of a page's question, as dictionaries. Raises `AnalyticsDown` within two seconds."""
+    """Rows of a page's question, as dictionaries. Raises `AnalyticsDown` within two seconds (F4)."""
+    if time.monotonic() < _resting["until"]:
+        raise _down()
     try:
         return list(client(PAGE_S).query(statement, parameters=parameters).named_results())
     except (ClickHouseError, OSError) as error:
         _clients.pop(PAGE_S, None)
-        raise AnalyticsDown(
-            gettext("The statistics are not reachable just now. Sales go on; this page fills again by itself.")
-        ) from error
+        _resting["until"] = time.monotonic() + REST_S
+        log.warning("ClickHouse: %s", error)
+        raise _down() from error
+
+
+def _down() -> AnalyticsDown:
+    return AnalyticsDown(
+        gettext("The statistics are not reachable just now. Sales go on; this page fills again by itself.")
+    )
+
+
+def forget_clients() -> None:
+    """After a fork: the parent's connections are not ours."""
+    _clients.clear()
+    _resting["until"] = 0.0
 
 
 def ping() -> bool:

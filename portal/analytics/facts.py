@@ -1,15 +1,22 @@
 """The loader: the only code that writes and names ClickHouse's tables (D47)."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from flask import g
 from sqlalchemy import text
 
 from portal.analytics.clickhouse import client
 from portal.extensions import db
+from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 
+MONTHS_KEPT = 24  # D46; a tenant's settings may say otherwise
+BLOCK = 8 * 1024 * 1024
+MANY_PARTITIONS = {"max_partitions_per_insert_block": 1000}  # decades of history in one block
 COLUMNS = (
     "tenant_id",
     "transaction_id",
@@ -26,35 +33,131 @@ COLUMNS = (
     "category",
     "source",
     "tier",
+    "location",
     "till",
     "historical",
     "version",
+    "retain_until",
 )
-SELECT = """
-SELECT p.tenant_id, p.id AS transaction_id, p.business_id, p.member_id, p.occurred_at AS ts, p.amount AS amount_minor, p.paid_with_bonus,
-       p.bonus_accrued, p.refunded_total AS refunded_minor, p.bonus_taken_back, p.bonus_given_back, p.currency, p.category, p.source,
-       coalesce(t.code, '') AS tier, p.till, p.historical::int AS historical, p.version
+# Retention counts from arrival, in PostgreSQL's words, so that a rebuild keeps what was kept before (D46).
+RETAIN = "((greatest(p.occurred_at, p.recorded_at) AT TIME ZONE 'UTC')::date + make_interval(months => {months}))::date"
+_SELECT = """
+SELECT p.tenant_id, p.id, p.business_id, p.member_id, {ts}, p.amount, p.paid_with_bonus, p.bonus_accrued, p.refunded_total, p.bonus_taken_back,
+       p.bonus_given_back, p.currency, p.category, p.source, coalesce(t.code, ''), p.location_id, p.till, p.historical::int, p.version, {retain}
   FROM purchases p LEFT JOIN status_tiers t ON t.tenant_id = p.tenant_id AND t.id = p.tier_id
 """
-_BY_ID = text(SELECT + " WHERE p.tenant_id = :tenant AND p.id = ANY(:ids) ORDER BY p.occurred_at, p.id")
+
+
+def months_kept() -> int:
+    """How long the acting tenant's facts stay in ClickHouse; PostgreSQL keeps all."""
+    tenant = g.get("tenant")
+    return int((tenant.settings if tenant else {}).get("facts_months", MONTHS_KEPT))
 
 
 def ship(purchase_ids: Sequence[UUID]) -> int:
     """Send these purchases as they stand now; sent again they replace themselves. Returns how many."""
-    rows = db.session.execute(_BY_ID, {"tenant": current_tenant_id(), "ids": list(dict.fromkeys(purchase_ids))}).all()
+    statement = _SELECT.format(ts="p.occurred_at", retain=RETAIN.format(months=months_kept()))
+    statement += " WHERE p.tenant_id = :tenant AND p.id = ANY(:ids) ORDER BY p.occurred_at, p.id"
+    rows = db.session.execute(
+        text(statement), {"tenant": current_tenant_id(), "ids": list(dict.fromkeys(purchase_ids))}
+    ).all()
     db.session.rollback()  # nothing is held open while ClickHouse works
-    insert(rows)
+    if rows:
+        client().insert(
+            "transaction_facts",
+            list(zip(*rows, strict=True)),
+            column_names=list(COLUMNS),
+            column_oriented=True,
+            settings=MANY_PARTITIONS | {"insert_deduplication_token": _token(rows)},
+        )
     return len(rows)
 
 
-def insert(rows: Sequence[Any]) -> None:
-    """Insert rows of `SELECT`, column by column."""
-    if rows:
-        client().insert(
-            "transaction_facts", list(zip(*rows, strict=True)), column_names=list(COLUMNS), column_oriented=True
+def ship_month(month: date) -> int:
+    """Stream a month's purchases (UTC) into ClickHouse; returns how many."""
+    following = (month.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return _copy(_midnight(month.replace(day=1)), _midnight(following))
+
+
+def ship_day(day: date) -> int:
+    """Stream a day's purchases (UTC) into ClickHouse; returns how many."""
+    return _copy(_midnight(day), _midnight(day + timedelta(days=1)))
+
+
+def months() -> list[date]:
+    """The months (UTC) in which the tenant has purchases."""
+    statement = text(
+        "SELECT DISTINCT date_trunc('month', occurred_at AT TIME ZONE 'UTC')::date FROM purchases"
+        " WHERE tenant_id = :tenant ORDER BY 1"
+    )
+    return list(db.session.scalars(statement, {"tenant": current_tenant_id()}))
+
+
+def server_now() -> datetime:
+    """ClickHouse's clock, to the second: what was ingested before it is older than what is shipped from here on."""
+    moment: datetime = client().query("SELECT now('UTC')").result_rows[0][0]
+    return moment
+
+
+def forget_older(moment: datetime, days: Sequence[date] = ()) -> None:
+    """Drop the tenant's facts that arrived before `moment`, of these days (UTC) or all: what stands has come since."""
+    where = (
+        "tenant_id = {tenant:UUID} AND ingested_at < {moment:DateTime('UTC')}"
+        " AND ({all:UInt8} OR toDate(ts) IN {days:Array(Date)})"
+    )
+    values = {"tenant": current_tenant_id(), "moment": moment, "all": int(not days), "days": list(days)}
+    found = client().query(f"SELECT count() FROM transaction_facts WHERE {where}", parameters=values)
+    if found.result_rows[0][0]:
+        client().command(f"DELETE FROM transaction_facts WHERE {where}", parameters=values)
+
+
+def _copy(first: datetime, end: datetime) -> int:
+    """COPY as CSV from the one into the other, in blocks of megabytes; no Python object a row's cell."""
+    sent = 0
+    for block, rows in _blocks(first, end):
+        client().raw_insert(
+            "transaction_facts",
+            column_names=list(COLUMNS),
+            insert_block=block,
+            fmt="CSV",
+            settings=MANY_PARTITIONS | {"insert_deduplication_token": str(new_id())},  # equal blocks are meant
         )
+        sent += rows
+    db.session.rollback()
+    return sent
 
 
-def forget_tenant(tenant_id: UUID) -> None:
-    """Drop a tenant's facts before they are built anew."""
-    client().command("DELETE FROM transaction_facts WHERE tenant_id = {tenant:UUID}", parameters={"tenant": tenant_id})
+def _blocks(first: datetime, end: datetime) -> Iterator[tuple[bytes, int]]:
+    statement = _SELECT.format(
+        ts="to_char(p.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')",
+        retain=RETAIN.format(months=months_kept()),
+    )
+    statement += " WHERE p.tenant_id = %(tenant)s AND p.occurred_at >= %(first)s AND p.occurred_at < %(end)s"
+    db.session.execute(text("SET LOCAL statement_timeout = '30min'"))
+    driver: Any = db.session.connection().connection.driver_connection
+    block, rows = bytearray(), 0
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(
+            f"COPY ({statement}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)",
+            {"tenant": current_tenant_id(), "first": first, "end": end},
+        ) as copy,
+    ):
+        for piece in copy:
+            block += piece
+            rows += 1
+            if len(block) >= BLOCK:
+                yield bytes(block), rows
+                block, rows = bytearray(), 0
+    if rows:
+        yield bytes(block), rows
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _token(rows: Sequence[Any]) -> str:
+    """The same purchases in the same versions are the same block: ClickHouse takes it once (ANA-1)."""
+    keys = ",".join(f"{row[1]}:{row[18]}" for row in rows)
+    return hashlib.sha256(keys.encode()).hexdigest()

@@ -1,16 +1,21 @@
 """Committed purchases become facts (ANA-1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from portal.analytics import facts
+from portal.analytics.clickhouse import DOWN
 from portal.kernel.outbox import Message, subscriber
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
 
+FACTS = "analytics.purchase_facts"
 
-@subscriber(
-    "analytics.purchase_facts", events=(PurchaseRecorded, PurchaseRefunded), historical=True, transactional=False
-)
-def purchase_facts(messages: Sequence[Message]) -> None:
+
+@subscriber(FACTS, events=(PurchaseRecorded, PurchaseRefunded), historical=True, transactional=False, gather=1)
+def purchase_facts(messages: Sequence[Message]) -> Mapping[UUID, Exception] | None:
     """Ship what the messages speak of, as it stands in PostgreSQL now: order and repeats do not matter."""
-    facts.ship([UUID(m.data["purchase_id"]) for m in messages])
+    try:
+        facts.ship([UUID(m.data["purchase_id"]) for m in messages])
+    except DOWN as error:  # nothing is wrong with one of them, so none is tried alone
+        return dict.fromkeys((m.id for m in messages), error)
+    return None

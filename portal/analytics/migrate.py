@@ -22,17 +22,20 @@ def upgrade() -> None:
         server.command(f"CREATE DATABASE IF NOT EXISTS `{name}` {cluster}")
         server.command(
             f"CREATE TABLE IF NOT EXISTS `{name}`.schema_versions {cluster} (version String, at DateTime DEFAULT now())"
-            " ENGINE = ReplacingMergeTree ORDER BY version"
+            f" ENGINE = {'Replicated' if cluster else ''}ReplacingMergeTree ORDER BY version"
         )
         done = {row[0] for row in server.query(f"SELECT version FROM `{name}`.schema_versions").result_rows}
         for path in sorted(FILES.glob("[0-9]*.sql")):
             if path.stem in done:
                 continue
-            server.command(statement(path, name, cluster))
+            server.command(statement(path, name, cluster))  # two at once do no harm: each statement guards itself
             server.command(f"INSERT INTO `{name}`.schema_versions (version) VALUES ('{path.stem}')")
 
 
 def statement(path: Path, database: str, cluster: str) -> str:
     """The file's statement for this installation."""
     text = re.sub(r"^--.*$", "", path.read_text(), flags=re.M).strip().rstrip(";")
-    return text.replace("{database}", f"`{database}`").replace("{on_cluster}", cluster)
+    replicated = "Replicated" if cluster else ""
+    return (
+        text.replace("{database}", f"`{database}`").replace("{on_cluster}", cluster).replace("{replicated}", replicated)
+    )

@@ -38,12 +38,14 @@ def replay(slug: str, name: str) -> None:
     app = application()
     from portal.delivery.service import replay_dead
     from portal.extensions import db
+    from portal.identity.sessions import acting_as
     from portal.kernel.tenancy import tenant_scope
 
     with app.app_context():
         tenant_id = db.session.execute(text("SELECT id FROM tenants WHERE slug = :slug"), {"slug": slug}).scalar()
         if tenant_id is None:
             raise click.ClickException(f"there is no tenant {slug}")
-        with tenant_scope(tenant_id):
+        with tenant_scope(tenant_id), acting_as(None, "system"):
             count = replay_dead(name or None)
+        db.engine.dispose()
     click.echo(f"{count} deliveries go out again")

@@ -25,9 +25,10 @@ WITH entry AS (
      WHERE :audited
 ), message AS (
     INSERT INTO outbox_messages (tenant_id, id, type, schema_version, aggregate_type, aggregate_id, occurred_at,
-                                 actor_id, caused_by, request_id, historical, data)
+                                 actor_id, caused_by, request_id, historical, data, published_at)
     SELECT :tenant, m.id, m.type, m.schema_version, m.aggregate_type, m.aggregate_id, m.occurred_at,
-           :actor, :caused_by, :request, m.historical, m.data
+           :actor, :caused_by, :request, m.historical, m.data,
+           CASE WHEN m.subscribers = '{}' THEN clock_timestamp() END
       FROM jsonb_to_recordset(cast(:messages AS jsonb)) AS m (
            id uuid, n int, type text, schema_version int, aggregate_type text, aggregate_id uuid,
            occurred_at timestamptz, historical boolean, data jsonb, subscribers jsonb)

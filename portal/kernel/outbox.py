@@ -102,7 +102,10 @@ Handler = Callable[[Sequence[Message]], Mapping[UUID, Exception] | None]
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A named handler of some event types. `historical=False`: imported history does not reach it (D27)."""
+    """A named handler of some event types. `historical=False`: imported history does not reach it (D27).
+
+    `gather`: seconds that a message may wait for company, for receivers to whom a hundred cost as much as one.
+    """
 
     name: str
     events: tuple[type[Event], ...]
@@ -111,6 +114,7 @@ class Subscriber:
     ordered: bool
     transactional: bool
     long: bool
+    gather: float
 
 
 _subscribers: dict[str, Subscriber] = {}
@@ -124,6 +128,7 @@ def subscriber(
     ordered: bool = False,
     transactional: bool = True,
     long: bool = False,
+    gather: float = 0,
 ) -> Callable[[Handler], Handler]:
     """Register a handler of `portal/<noun>/handlers.py` under its frozen name (G17).
 
@@ -136,7 +141,7 @@ def subscriber(
     def register(handle: Handler) -> Handler:
         if name in _subscribers:
             raise ValueError(f"subscriber {name} is registered twice")
-        _subscribers[name] = Subscriber(name, events, handle, historical, ordered, transactional, long)
+        _subscribers[name] = Subscriber(name, events, handle, historical, ordered, transactional, long, gather)
         return handle
 
     return register

@@ -1,0 +1,129 @@
+"""What a worker writes about its deliveries, as role `portal_app` inside one tenant's transaction."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+
+from portal.extensions import db
+from portal.kernel.outbox import Message
+from workers.outbox import MAX_ATTEMPTS, backoff
+
+LONGEST_ERROR = 500
+_OURS = "unnest(cast(:ids AS uuid[]), cast(:attempts AS int[])) AS c (id, attempt)"
+_READ = f"""
+SELECT d.id AS delivery_id, m.id, m.seq, m.type, m.schema_version, m.tenant_id, m.aggregate_type, m.aggregate_id, m.occurred_at,
+       m.recorded_at, m.actor_id, m.caused_by, m.request_id, m.historical, m.data
+  FROM outbox_deliveries d JOIN {_OURS} ON c.id = d.id AND c.attempt = d.attempts
+  JOIN outbox_messages m ON m.tenant_id = d.tenant_id AND m.id = d.message_id
+ WHERE d.status = 'leased' ORDER BY m.seq
+"""
+_IN_ORDER = text(f"""
+SELECT d.id, d.attempts AS attempt, d.aggregate_type, d.aggregate_id FROM outbox_deliveries d JOIN {_OURS} ON c.id = d.id AND c.attempt = d.attempts
+ WHERE d.status = 'leased' ORDER BY d.seq
+""")
+_DELIVERED = text("""
+UPDATE outbox_deliveries SET status = 'delivered', delivered_at = clock_timestamp(), last_error = NULL
+ WHERE id = ANY(:ids) AND status = 'leased'
+""")
+_GIVE_BACK = text(f"""
+UPDATE outbox_deliveries d SET status = 'pending', attempts = d.attempts - 1, available_at = clock_timestamp()
+  FROM {_OURS} WHERE d.id = c.id AND d.attempts = c.attempt AND d.status = 'leased'
+""")
+_TRIES = text("SELECT id, attempts, message_id FROM outbox_deliveries WHERE id = ANY(:ids)")
+_PUT_OFF = text("""
+UPDATE outbox_deliveries SET status = CASE WHEN attempts >= :most THEN 'dead' ELSE 'pending' END, last_error = :error,
+       available_at = clock_timestamp() + :wait WHERE id = :id AND status = 'leased'
+""")
+# Two workers that end the last two deliveries of a message must see each other, hence the lock first.
+_LOCK = text("SELECT id FROM outbox_messages WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+_PUBLISHED = text("""
+UPDATE outbox_messages m SET published_at = clock_timestamp() WHERE m.id = ANY(:ids) AND m.published_at IS NULL
+   AND NOT EXISTS (SELECT 1 FROM outbox_deliveries d WHERE d.tenant_id = m.tenant_id AND d.message_id = m.id AND d.open)
+""")
+
+
+class Leased(NamedTuple):
+    """A delivery that is still this worker's."""
+
+    id: UUID
+    attempt: int
+    aggregate: tuple[str, UUID]
+
+
+def read(deliveries: Mapping[UUID, int], *, lock: bool) -> list[tuple[UUID, Message]]:
+    """The messages of those deliveries that are still leased for this attempt, in the order of their commits."""
+    statement = _READ + (" FOR UPDATE OF d SKIP LOCKED" if lock else "")
+    rows = db.session.execute(text(statement), _arrays(deliveries)).mappings().all()
+    return [(row["delivery_id"], Message(**{k: v for k, v in row.items() if k != "delivery_id"})) for row in rows]
+
+
+def in_order(deliveries: Mapping[UUID, int]) -> list[Leased]:
+    """The same without their messages."""
+    rows = db.session.execute(_IN_ORDER, _arrays(deliveries))
+    return [Leased(row.id, row.attempt, (row.aggregate_type, row.aggregate_id)) for row in rows]
+
+
+def settle(
+    messages: Sequence[tuple[UUID, Message]],
+    failures: Mapping[UUID, Exception],
+    deliveries: Mapping[UUID, int],
+    *,
+    ordered: bool,
+) -> None:
+    """Mark what arrived, put off what failed; an ordered subscriber's aggregate stops at its first failure (D34)."""
+    if not messages:
+        return
+    arrived: list[UUID] = []
+    failed: dict[UUID, Exception] = {}
+    untouched: dict[UUID, int] = {}
+    stopped: set[Any] = set()
+    for delivery, message in messages:
+        aggregate = (message.aggregate_type, message.aggregate_id)
+        if ordered and aggregate in stopped:
+            untouched[delivery] = deliveries[delivery]
+        elif message.id in failures:
+            failed[delivery] = failures[message.id]
+            stopped.add(aggregate)
+        else:
+            arrived.append(delivery)
+    db.session.execute(_DELIVERED, {"ids": arrived})
+    give_back(untouched)
+    put_off(failed)
+    close([message.id for _, message in messages])
+
+
+def put_off(errors: Mapping[UUID, Exception]) -> None:
+    """Book the next try, or give up after the last one; for an admin to see and replay."""
+    if not errors:
+        return
+    tries = {row.id: row for row in db.session.execute(_TRIES, {"ids": list(errors)})}
+    values = [
+        {
+            "id": delivery,
+            "error": f"{type(error).__name__}: {error}".replace("\x00", "")[:LONGEST_ERROR],
+            "wait": backoff(tries[delivery].attempts),
+            "most": MAX_ATTEMPTS,
+        }
+        for delivery, error in errors.items()
+    ]
+    db.session.execute(_PUT_OFF, values)
+    close([row.message_id for row in tries.values() if row.attempts >= MAX_ATTEMPTS])
+
+
+def give_back(deliveries: Mapping[UUID, int]) -> None:
+    """Leave them to the next job at once; the try does not count."""
+    if deliveries:
+        db.session.execute(_GIVE_BACK, _arrays(deliveries))
+
+
+def close(message_ids: Sequence[UUID]) -> None:
+    """Say when the last delivery of a message ended."""
+    if message_ids:
+        db.session.execute(_LOCK, {"ids": list(message_ids)})
+        db.session.execute(_PUBLISHED, {"ids": list(message_ids)})
+
+
+def _arrays(deliveries: Mapping[UUID, int]) -> dict[str, list[Any]]:
+    return {"ids": list(deliveries), "attempts": list(deliveries.values())}
