@@ -29,7 +29,7 @@ class ApiBlueprint(APIBlueprint):
             raise TypeError(f"{rule}: a route needs a view")
         super()._add_url_rule(rule, endpoint, guarded(view_func, permission), provide_automatic_options, **options)
 
-    def route(self, rule: str, **options: Any) -> Any:
+    def route(self, rule: str, **_options: Any) -> Any:
         """Refused: Flask's own decorator would pass by the guard and by the description."""
         raise TypeError(f"{rule}: use .get or .post with permission=; .route() is unguarded")
 

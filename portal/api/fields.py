@@ -52,7 +52,7 @@ def _quantity(value: Any) -> Any:
 
 
 def _flag(value: Any) -> Any:
-    if not isinstance(value, bool):
+    if value is not True and value is not False:
         raise ValueError("this is true or false")
     return value
 

@@ -110,7 +110,7 @@ class _Measured:
 def _chunks(stream: IO[bytes] | Iterable[bytes]) -> Iterator[bytes]:
     read = getattr(stream, "read", None)
     if read is None:
-        yield from stream  # type: ignore[misc]
+        yield from stream
         return
     while chunk := read(CHUNK):
         yield chunk
@@ -157,7 +157,7 @@ def open_file(file_id: UUID) -> IO[bytes]:
     path = db.session.scalar(select(StoredFile.path).where(StoredFile.id == file_id, StoredFile.state == "ready"))
     if path is None or not storage.storage().exists(path):
         raise NotFound
-    return storage.storage().open(path, "rb")  # type: ignore[no-any-return]
+    return storage.storage().open(path, "rb")
 
 
 def signed_url(file_id: UUID) -> str:

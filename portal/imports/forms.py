@@ -4,6 +4,7 @@ from flask_babel import lazy_gettext
 from flask_wtf.file import FileField, FileRequired
 from wtforms import SelectField
 from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired
 
 from portal.web.forms import PortalForm
 
@@ -19,4 +20,5 @@ class ImportForm(PortalForm):
             SelectChoice("none", lazy_gettext("Give none; they only count towards the status")),
         ],
         default="as-of",
+        validators=[InputRequired()],
     )

@@ -106,7 +106,8 @@ def table(lines: Iterable[bytes]) -> Iterator[Line]:
 
 def _quoted(number: int, text: str, following: Iterator[tuple[int, str]], delimiter: str) -> Iterator[Line]:
     """A row whose cell may go on over line ends; a quote that is never closed spoils its own line alone."""
-    joined, taken = text, []
+    taken: list[tuple[int, str]] = []
+    joined = text
     while joined.count('"') % 2 and len(taken) < LONGEST_CELL_LINES:
         after = next(following, None)
         if after is None:
@@ -203,7 +204,7 @@ class _xz(_Unpacker):  # noqa: N801  chosen like a function
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
 
     def step(self, data: bytes) -> tuple[bytes, bytes]:
-        return self.inner.decompress(data, CHUNK), b""  # type: ignore[call-arg]
+        return self.inner.decompress(data, CHUNK), b""
 
 
 class _gzip(_Unpacker):  # noqa: N801

@@ -25,7 +25,7 @@ from portal.web.lookup import get_or_404
 from portal.web.paging import Sort, page, when
 
 imports_desk = PortalBlueprint("imports_desk", __name__, room="desk", module="imports")
-SORTS = {"date": Sort(Job.created_at, when, default_down=True)}
+SORTS = {"date": Sort(Job.__table__.c.created_at, when, default_down=True)}
 
 
 @imports_desk.route("/desk/<business>/imports", permission=Permission.IMPORTS_CREATE)
@@ -67,7 +67,7 @@ def sample_file() -> Response:
 
 
 def _page(form: ImportForm, status: int = 200) -> Any:
-    found = page(listed(g.business.id, KIND), sorts=SORTS, default="-date", key=Job.id)
+    found = page(listed(g.business.id, KIND), sorts=SORTS, default="-date", key=Job.__table__.c.id)
     return render(
         "imports/index.html", fragment="imports_list" if status == 200 else "main", status=status,  # noqa: PLR2004
         form=form, page=found, state=labels.state, tones=labels.TONES, largest=64,

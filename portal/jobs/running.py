@@ -26,7 +26,8 @@ def _nobody(_done: int, _total: int) -> None: ...
 @dataclass(slots=True)
 class Run:
     """What a kind's function gets. `watch` is told the progress too, and `source` gives a file that is not stored:
-    both are the command line's."""
+    both are the command line's.
+    """
 
     job_id: UUID
     runner_id: UUID

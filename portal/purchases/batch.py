@@ -194,7 +194,7 @@ def _shop(business_id: UUID, buyers: Iterable[UUID], places: Iterable[UUID]) -> 
         program,
         members,
         loyalty_batch.positions(program, members) if program else {},
-        dict(db.session.execute(_BALANCES, {**values, "currency": row.currency}).all()),  # type: ignore[arg-type]
+        dict(db.session.execute(_BALANCES, {**values, "currency": row.currency}).all()),
         own,
     )
 

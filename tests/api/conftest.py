@@ -42,7 +42,9 @@ class Till:
         return self.call("GET", path, **more)
 
     def post(self, path, body, *, key=None, **more):
-        return self.call("POST", path, body, headers={"Idempotency-Key": key or str(uuid4()), **more.pop("headers", {})}, **more)
+        return self.call(
+            "POST", path, body, headers={"Idempotency-Key": key or str(uuid4()), **more.pop("headers", {})}, **more
+        )
 
     def sell(self, key=None, **fields):
         return self.post("/purchases", sale(**fields), key=key)

@@ -42,14 +42,25 @@ def test_numbers_that_json_cannot_say(till, untouched, value):
     assert till().post("/purchases", json.dumps(sale()).replace('"100.00"', value)).status_code in {400, 422}
 
 
-@pytest.mark.parametrize("value", ["0", "0.0", "-1", "1.0001", "NaN", 0, -1, 1.5, True, None, [], "1e3", "９", str(10**12)], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["0", "0.0", "-1", "1.0001", "NaN", 0, -1, 1.5, True, None, [], "1e3", "９", str(10**12)], ids=repr
+)
 def test_quantities_that_are_none(till, untouched, value):
     answer = till().sell(lines=[{"name": "Tea", "amount": "100.00", "quantity": value}])
     assert answer.status_code == 422, answer.json
 
 
 @FIXTURE
-@given(value=st.one_of(st.text(max_size=30), st.floats(), st.integers(), st.none(), st.booleans(), st.lists(st.text(max_size=3), max_size=2)))
+@given(
+    value=st.one_of(
+        st.text(max_size=30),
+        st.floats(),
+        st.integers(),
+        st.none(),
+        st.booleans(),
+        st.lists(st.text(max_size=3), max_size=2),
+    )
+)
 def test_any_amount_is_read_exactly_or_refused(app, till, value):
     import re
 
@@ -64,7 +75,10 @@ def test_any_amount_is_read_exactly_or_refused(app, till, value):
 
 
 @FIXTURE
-@given(text=st.text(max_size=40), field=st.sampled_from(["external_id", "member", "till", "category", "receipt_number", "location", "currency"]))
+@given(
+    text=st.text(max_size=40),
+    field=st.sampled_from(["external_id", "member", "till", "category", "receipt_number", "location", "currency"]),
+)
 def test_any_text_is_stored_or_refused(app, till, text, field):
     answer = till().post("/purchases", json.dumps(sale(**{field: text})), key="k2")
     assert answer.status_code in {200, 201, 400, 409, 422}, (field, text, answer.json)
@@ -93,7 +107,17 @@ def test_required_fields(till, untouched, missing):
     assert [e["field"] for e in answer.json["errors"]] == [missing]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonx", "text/json"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        "application/jsonx",
+        "text/json",
+    ],
+)
 def test_only_json_is_read(till, untouched, kind):
     """A form that names the right fields is not a call: a page of another site can send one."""
     assert till().post("/purchases", json.dumps(sale()), content_type=kind or None).status_code == 415
@@ -104,7 +128,11 @@ def test_json_with_its_encoding_is_json(till):
     assert answer.status_code == 201
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', "1", "[" * 100_000, '{"amount":"1.00","amount":"2.00"}', b"\xff\xfe{}", '"{}"'], ids=lambda b: repr(b)[:20])
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", "null", '"x"', "1", "[" * 100_000, '{"amount":"1.00","amount":"2.00"}', b"\xff\xfe{}", '"{}"'],
+    ids=lambda b: repr(b)[:20],
+)
 def test_bodies_that_are_no_object(till, untouched, body):
     assert till().post("/purchases", body).status_code in {400, 422}
 

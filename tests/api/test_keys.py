@@ -41,7 +41,10 @@ def test_a_key_opens_nothing_on_another_tenants_host(till, key_of):
 
 @pytest.mark.parametrize("bad", ["", "krug_live_x", "krug_live_aaaaaaaa_" + "b" * 32 + "_00000000", "x" * 500, "ключ"])
 def test_a_wrong_key_is_401_whatever_it_looks_like(till, bad):
-    assert till().call("GET", "/ping", headers={"Authorization": f"Bearer {bad}".encode().decode("latin-1")}).status_code == 401
+    assert (
+        till().call("GET", "/ping", headers={"Authorization": f"Bearer {bad}".encode().decode("latin-1")}).status_code
+        == 401
+    )
 
 
 def test_other_ways_to_sign_in_are_not_looked_at(till, sign_in):

@@ -47,7 +47,7 @@ def test_the_till_sends_the_same_sale_twice(till, seen_by):
 def test_json_spelled_differently_is_the_same_call(till):
     one, key = till(), str(uuid4())
     first = one.sell(key)
-    body = '{ "currency":"RUB", "amount" : "100.00",\n"member":"%s","external_id":"S-1"}' % ALICE.card
+    body = f'{{ "currency":"RUB", "amount" : "100.00",\n"member":"{ALICE.card}","external_id":"S-1"}}'
     assert one.post("/purchases", body, key=key).json == first.json
 
 
@@ -157,7 +157,11 @@ def test_a_purchase_reads_back_and_is_refunded_in_parts(till):
     body = {"external_id": "R-1", "amount": "40.00", "reason": "broken cup"}
     back = one.post(f"/purchases/{made['id']}/refunds", body, key=key)
     assert back.status_code == 201, back.json
-    assert (back.json["refunded_total"], back.json["bonus_taken_back"], back.json["balances"]["bonus"]) == ("40.00", "1.20", "1.80")
+    assert (back.json["refunded_total"], back.json["bonus_taken_back"], back.json["balances"]["bonus"]) == (
+        "40.00",
+        "1.20",
+        "1.80",
+    )
     again = one.post(f"/purchases/{made['id']}/refunds", body, key=key)
     assert (again.status_code, again.json) == (200, back.json)
     over = one.post(f"/purchases/{made['id']}/refunds", {"external_id": "R-2", "amount": "60.01"})
@@ -167,7 +171,10 @@ def test_a_purchase_reads_back_and_is_refunded_in_parts(till):
 def test_a_refund_is_either_an_amount_or_lines(till):
     one = till()
     made = one.sell().json
-    for body in ({"external_id": "R"}, {"external_id": "R", "amount": "1.00", "lines": [{"number": 1, "amount": "1.00"}]}):
+    for body in (
+        {"external_id": "R"},
+        {"external_id": "R", "amount": "1.00", "lines": [{"number": 1, "amount": "1.00"}]},
+    ):
         assert one.post(f"/purchases/{made['id']}/refunds", body).json["code"] == "refund.unclear"
 
 
@@ -243,7 +250,9 @@ def test_db_is_untouched_by_reading(till, seen_by):
     one = till()
     one.get(f"/members/{ALICE.card}")
     with seen_by(CIRCLE):
-        assert db.session.scalar(select(func.count()).select_from(AuditEntry).where(AuditEntry.actor_kind == "key")) == 0
+        assert (
+            db.session.scalar(select(func.count()).select_from(AuditEntry).where(AuditEntry.actor_kind == "key")) == 0
+        )
 
 
 def test_keys_are_forgotten_after_thirty_days(till, acting, monkeypatch):

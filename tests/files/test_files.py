@@ -31,7 +31,14 @@ def test_a_file_is_kept_under_a_name_nobody_chose(acting):
 
 @pytest.mark.parametrize(
     ("name", "plain"),
-    [("a/b\\c.csv", "c.csv"), ('x"y\r\n.csv', "xy.csv"), ("..", "file"), ("", "file"), ("Отчёт.csv", "Отчёт.csv"), ("a" * 300 + ".csv", "a" * 146 + ".csv")],
+    [
+        ("a/b\\c.csv", "c.csv"),
+        ('x"y\r\n.csv', "xy.csv"),
+        ("..", "file"),
+        ("", "file"),
+        ("Отчёт.csv", "Отчёт.csv"),
+        ("a" * 300 + ".csv", "a" * 146 + ".csv"),
+    ],
 )
 def test_names_that_could_trip_something(name, plain):
     assert service.plain_name(name) == plain
@@ -51,7 +58,8 @@ def test_a_file_is_what_its_bytes_say(head, mime):
 
 
 @pytest.mark.parametrize(
-    ("content", "error"), [(b"", service.FileRefused), (b"x" * 101, service.FileTooLarge), (b"%PDF-", service.FileRefused)]
+    ("content", "error"),
+    [(b"", service.FileRefused), (b"x" * 101, service.FileTooLarge), (b"%PDF-", service.FileRefused)],
 )
 def test_what_is_refused_leaves_nothing(acting, monkeypatch, content, error):
     monkeypatch.setitem(service.LARGEST, "import", 100)

@@ -5,7 +5,7 @@ import io
 import pytest
 from sqlalchemy import select
 
-from tests.cast import CAFE, CIRCLE, CAROL
+from tests.cast import CAFE, CAROL, CIRCLE
 
 HEAD = "external_id,member_ref,purchased_at,amount,currency\n"
 

@@ -47,8 +47,13 @@ def test_the_same_form_sent_twice_is_one_import(sign_in, seen_by):
     from tests.checked import Outline
 
     carol = sign_in(CAROL)
-    fields = dict(next(f for f in Outline(carol.get(PAGE).get_data(as_text=True)).forms if f["id"] == "import-form")["fields"])
-    answers = [carol.post(PAGE, data={**fields, "accrue": "as-of", "file": (io.BytesIO(FILE.encode()), "x.csv")}, csrf=False) for _ in range(2)]
+    fields = dict(
+        next(f for f in Outline(carol.get(PAGE).get_data(as_text=True)).forms if f["id"] == "import-form")["fields"]
+    )
+    answers = [
+        carol.post(PAGE, data={**fields, "accrue": "as-of", "file": (io.BytesIO(FILE.encode()), "x.csv")}, csrf=False)
+        for _ in range(2)
+    ]
     assert [a.status_code for a in answers] == [303, 303]
     with seen_by(CIRCLE) as session:
         assert len(session.scalars(select(Job)).all()) == 1
@@ -78,7 +83,9 @@ def test_no_file_chosen(sign_in):
 
 
 def test_only_those_who_may(sign_in, visitor):
-    allowed = {person.name: sign_in(person).get(PAGE).status_code for person in (CAROL, IRINA, OLGA, BOB, BORIS, ALICE, FRANK)}
+    allowed = {
+        person.name: sign_in(person).get(PAGE).status_code for person in (CAROL, IRINA, OLGA, BOB, BORIS, ALICE, FRANK)
+    }
     assert allowed == {
         CAROL.name: 200, IRINA.name: 200, OLGA.name: 200, BOB.name: 403, BORIS.name: 403, ALICE.name: 403, FRANK.name: 403,
     }  # fmt: skip

@@ -32,7 +32,12 @@ def figures(job):
 
 def totals(session):
     return session.execute(
-        select(func.count(), func.sum(Purchase.amount), func.sum(Purchase.bonus_accrued), func.count(Purchase.member_id.distinct()))
+        select(
+            func.count(),
+            func.sum(Purchase.amount),
+            func.sum(Purchase.bonus_accrued),
+            func.count(Purchase.member_id.distinct()),
+        )
     ).one()
 
 
@@ -56,9 +61,24 @@ def test_history_notifies_nobody_but_reaches_analytics(bring, seen_by):
 
     bring(HISTORY)
     with seen_by(CIRCLE) as session:
-        told = set(session.scalars(select(OutboxDelivery.subscriber).join(OutboxMessage, OutboxMessage.id == OutboxDelivery.message_id).where(OutboxMessage.type == "purchase.recorded")))
-        assert told == {s.name for s in subscribers().values() if s.historical and any(e.TYPE == "purchase.recorded" for e in s.events)}
-        assert session.scalar(select(func.count()).where(OutboxMessage.type == "purchase.recorded", OutboxMessage.historical)) == 40
+        told = set(
+            session.scalars(
+                select(OutboxDelivery.subscriber)
+                .join(OutboxMessage, OutboxMessage.id == OutboxDelivery.message_id)
+                .where(OutboxMessage.type == "purchase.recorded")
+            )
+        )
+        assert told == {
+            s.name
+            for s in subscribers().values()
+            if s.historical and any(e.TYPE == "purchase.recorded" for e in s.events)
+        }
+        assert (
+            session.scalar(
+                select(func.count()).where(OutboxMessage.type == "purchase.recorded", OutboxMessage.historical)
+            )
+            == 40
+        )
 
 
 def test_a_sale_of_zero_is_a_purchase_without_a_posting(bring, seen_by):
@@ -86,7 +106,9 @@ def test_members_by_card_phone_mail_and_own_number(bring, seen_by):
     job = bring(text)
     assert figures(job) == {"recorded": 5, "repeated": 0, "rejected": 0, "members": 2}
     with seen_by(CIRCLE) as session:
-        buyers = dict(session.execute(select(Purchase.external_id, User.name).join(User, User.id == Purchase.member_id)).all())
+        buyers = dict(
+            session.execute(select(Purchase.external_id, User.name).join(User, User.id == Purchase.member_id)).all()
+        )
         assert buyers == {"1": ALICE.name, "2": EVE.name, "3": "Nina Novikova", "4": "Nina Novikova", "5": "Own Number"}
         nina = session.scalars(select(User).where(User.email == "new@example.com")).one()
         assert (nina.joined_via, nina.joined_at.year) == ("import", 2020)
@@ -166,7 +188,9 @@ def test_files_as_they_come(bring, seen_by, pack):
     job = bring(raw)
     assert (job.state, job.result.get("recorded")) == ("done", 1), (job.message, job.result)
     with seen_by(CIRCLE) as session:
-        row = session.execute(select(Purchase.amount, Purchase.occurred_at, User.name).join(User, User.id == Purchase.member_id)).one()
+        row = session.execute(
+            select(Purchase.amount, Purchase.occurred_at, User.name).join(User, User.id == Purchase.member_id)
+        ).one()
         assert (row.amount, row.name) == (124050, "Мария Ёлкина")
         assert row.occurred_at.isoformat().startswith("1999-12-31T20:59")
 
@@ -200,7 +224,8 @@ def test_the_same_sales_one_by_one_give_the_same(bring, acting):
         for n in range(50)
     ]
     lines = [
-        f"batch-{n},{(ALICE, EVE)[who].card},{at.isoformat()},{amount / 100:.2f},RUB\n" for n, (who, at, amount) in enumerate(sales)
+        f"batch-{n},{(ALICE, EVE)[who].card},{at.isoformat()},{amount / 100:.2f},RUB\n"
+        for n, (who, at, amount) in enumerate(sales)
     ]
     job = bring(HEAD + "".join(lines))
     assert job.result["recorded"] == 50, job.result
@@ -222,7 +247,9 @@ def _rows(prefix):
         Purchase.amount, Purchase.bonus_accrued, Purchase.earn_base, Purchase.rate_num, Purchase.rate_den, Purchase.tier_id,
         Purchase.category, Purchase.historical, Purchase.occurred_at, Purchase.trace["earn"], Purchase.trace["outcome"],
     )  # fmt: skip
-    mine = select(*columns).where(Purchase.external_id.startswith(prefix)).order_by(Purchase.occurred_at, Purchase.amount)
+    mine = (
+        select(*columns).where(Purchase.external_id.startswith(prefix)).order_by(Purchase.occurred_at, Purchase.amount)
+    )
     return [tuple(row) for row in db.session.execute(mine)]
 
 
@@ -237,7 +264,12 @@ def _standing(who):
         standing.until,
         wallets.balance_of(who.id, "RUB"),
         sorted(tuple(row) for row in db.session.execute(windows)),
-        [tuple(row) for row in db.session.execute(lots.where(WalletAccount.owner_id == who.id).order_by(Lot.activates_at, Lot.amount))],
+        [
+            tuple(row)
+            for row in db.session.execute(
+                lots.where(WalletAccount.owner_id == who.id).order_by(Lot.activates_at, Lot.amount)
+            )
+        ],
     )
 
 

@@ -125,7 +125,13 @@ def test_cancelling_what_waits_runs_and_is_over(acting, kind, sign_in):
 def test_only_its_owner_sees_a_private_job(acting, kind, sign_in):
     with acting(CIRCLE, ALICE):
         job_id = service.start(kind(lambda run: None))
-    assert [sign_in(p).get(f"/jobs/{job_id}").status_code for p in (ALICE, EVE, BOB, CAROL, MALLORY)] == [200, 404, 404, 404, 404]
+    assert [sign_in(p).get(f"/jobs/{job_id}").status_code for p in (ALICE, EVE, BOB, CAROL, MALLORY)] == [
+        200,
+        404,
+        404,
+        404,
+        404,
+    ]
     assert sign_in(EVE).post(f"/jobs/{job_id}/cancellation").status_code == 404
 
 
