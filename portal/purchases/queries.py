@@ -164,6 +164,18 @@ def same_again(business_id: UUID, member_id: UUID, amount: int, external_id: str
     )
 
 
+def rung_up(business_id: UUID, external_id: str, member_id: UUID, amount: int) -> UUID | None:
+    """The purchase that this form's key has made already, when it is this bill of this member."""
+    return db.session.scalar(
+        select(Purchase.id).where(
+            Purchase.business_id == business_id,
+            Purchase.external_id == external_id,
+            Purchase.member_id == member_id,
+            Purchase.amount == amount,
+        )
+    )
+
+
 def listed(business_id: UUID, q: str, filters: Mapping[str, str]) -> Select[Any]:
     """The desk's list: `q` is a receipt number or a member; filters are `from`, `to`, `till`, `source`, `refunded`."""
     return _named(*COLUMNS).where(*_conditions(business_id, q, filters))

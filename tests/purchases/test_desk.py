@@ -109,6 +109,18 @@ def test_sending_the_refund_twice_is_one_refund(sign_in, sold, seen_by):
         assert len(session.scalars(select(PurchaseRefund.id).where(PurchaseRefund.purchase_id == sold[1])).all()) == 1
 
 
+def test_sending_back_a_line_twice_is_one_refund(sign_in, sold, seen_by):
+    """Broken once: the second sending reckoned what is left of the line anew and was refused."""
+    client = sign_in(CAROL)
+    eves = client.get(DESK, query_string={"q": "A-2"}).text.split(f"{DESK}/")[1].split('"')[0]
+    form = {"line": "2", "reason": "Unused", "form_key": "k" * 20}
+    assert [client.post(f"{DESK}/{eves}/refunds", data=form).status_code for _ in range(2)] == [303, 303]
+    with seen_by(CIRCLE) as session:
+        assert session.scalars(select(PurchaseRefund.amount).where(PurchaseRefund.reason == "Unused")).all() == [
+            100_000
+        ]
+
+
 @pytest.mark.parametrize(
     ("who", "reads", "refunds"),
     [

@@ -154,6 +154,18 @@ def test_pressing_twice_is_one_purchase(sign_in, seen_by):
     assert len(bought(seen_by)) == 1
 
 
+def test_pressing_twice_with_the_most_bonus_is_one_purchase(sign_in, seen_by, acting):
+    """Broken once: the second press reckoned "most" anew, and the cashier saw a conflict."""
+    with acting(CIRCLE, BOB):
+        buy(1_000_000)
+    client = sign_in(BOB)
+    form = {"member_id": str(ALICE.id), "amount": "900", "bonus": "most", "form_key": "k" * 20}
+    first, second = (client.post(f"{TILL}/purchases", data=form) for _ in range(2))
+    assert (first.status_code, second.status_code, first.location) == (303, 303, second.location)
+    assert len(bought(seen_by)) == 2
+    assert client.post(f"{TILL}/purchases", data={**form, "amount": "901"}).status_code == 409
+
+
 def test_the_sum_follows_as_it_is_typed(sign_in):
     answer = sign_in(BOB).get(
         f"{BILL}/quote", query_string={"amount": "1240", "bonus": "none"}, headers={"HX-Request": "true"}

@@ -90,7 +90,7 @@ def create_refund(purchase_id: UUID) -> Response:
     """Give money back, by an amount or by lines; the form's key makes it one refund."""
     row, form = _purchase(purchase_id), RefundForm()
     form.amount.currency = row.currency
-    lines = _lines(row)
+    lines = _lines(row, form.key)
     if lines:
         form.amount.validators = []
         form.amount.data = None
@@ -126,14 +126,14 @@ def _shown(row: Any, form: RefundForm, *, status: int = 200, refusal: str = "") 
     )
 
 
-def _lines(row: Any) -> list[dict[str, int]]:
-    """The lines ticked in the form, each with what is left of it."""
+def _lines(row: Any, key: str) -> list[dict[str, int]]:
+    """The lines ticked in the form, each with what was left of it before this very form was sent."""
     ticked = {int(n) for n in request.form.getlist("line") if n.isascii() and n.isdigit()}
     if not ticked:
         return []
     back: dict[int, int] = {}
     for refund in queries.refunds_of(row.id):
-        for line in refund.lines:
+        for line in refund.lines if refund.external_id != key else ():
             back[line["number"]] = back.get(line["number"], 0) + line["amount"]
     return [
         {"number": line.number, "amount": line.amount - back.get(line.number, 0)}

@@ -113,6 +113,8 @@ def create_purchase() -> Response:
     if not form.validate():
         return _bill(form, member_id, status=422)
     amount = int(form.amount.data or 0)
+    if (made := queries.rung_up(g.business.id, form.key, member_id, amount)) is not None:
+        return _to_done(made)  # sent twice: what "most" means has changed meanwhile, the purchase has not
     bill = quote(g.business, member_id, amount, form.bonus.data or "none")
     if request.form.get("step") == "code":
         return _send_code(form, member_id, bill)
@@ -141,10 +143,10 @@ def create_purchase() -> Response:
             source="till",
         )
     except PortalError as error:
+        if (made := queries.rung_up(g.business.id, form.key, member_id, amount)) is not None:
+            return _to_done(made)
         return _bill(form, member_id, status=error.status, refusal=error.message)
-    return redirect(
-        url_for("purchases_till.purchase", business=g.business.slug, purchase_id=outcome.purchase_id), code=303
-    )
+    return _to_done(outcome.purchase_id)
 
 
 @purchases_till.route("/purchases/<uuid:purchase_id>", permission=P.PURCHASES_CREATE)
@@ -210,6 +212,10 @@ def shift() -> Response:
         rows=queries.recent_at(g.business.id),
         currency=g.business.currency,
     )
+
+
+def _to_done(purchase_id: UUID) -> Response:
+    return redirect(url_for("purchases_till.purchase", business=g.business.slug, purchase_id=purchase_id), code=303)
 
 
 def _typed() -> PurchaseForm:
