@@ -1,26 +1,33 @@
-"""Properties 1 to 3 of the ledger against a small model: any interleaving of earn, spend, expire, take back, give back.
+"""Properties 1 to 3 of the ledger against a small model: any interleaving of earn, wait, spend, expire, take back, give back.
 
-Seen red: `remaining` not reduced for expired lots; replays posting again; take-back drawing below zero.
+Seen red: lots past their date left spendable; the content of a repeated key not compared; a take-back that is not capped
+by what is there; a waiting lot drawn for another purchase.
 """
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
-
 from sqlalchemy import text
 
 from portal.extensions import db
 from portal.kernel.commands import command, journal
 from portal.wallets import queries, service
-from portal.wallets.errors import InsufficientFunds
+from portal.wallets.errors import IdempotencyMismatch, InsufficientFunds
 from portal.wallets.service import Account, Posting
 from portal.wallets.verify import verify
 from tests.cast import ALICE, BOB, CAFE, CIRCLE
 
 DAY = timedelta(days=1)
+GRACE = 14 * DAY
+BONUS, LOCKED = Account.member(ALICE.id), Account.member(ALICE.id, "locked")
+ISSUANCE, PAYABLE = Account.issuance(CAFE.id), Account.payable(CAFE.id)
+_LOTS = text(
+    "SELECT l.id::text, coalesce(y.external_id, x.external_id) FROM lots l JOIN ledger_transactions x ON x.id = l.source_transaction_id"
+    " LEFT JOIN ledger_transactions y ON y.id = x.caused_by AND x.type = 'activation'"
+)
 
 
 @command("model.post")
@@ -31,8 +38,16 @@ def post(posting):
     return done
 
 
+class Lot:
+    """A credit in the model, known by the key of the posting that gave it."""
+
+    def __init__(self, key, left, starts, ends, transaction_id):
+        self.key, self.left, self.starts, self.ends, self.transaction_id = key, left, starts, ends, transaction_id
+        self.born, self.waits = int(key[1:]), starts is not None
+
+
 class Books(RuleBasedStateMachine):
-    """The model: lots as [left, expiry], spendings as {lot: amount}."""
+    """One member's bonus; time only moves forward."""
 
     acting = None
 
@@ -40,11 +55,9 @@ class Books(RuleBasedStateMachine):
     def open(self):
         self.context = self.acting(CIRCLE, BOB)
         self.context.__enter__()
-        self.now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.lots, self.spendings, self.sent, self.n = {}, [], {}, 0
-        # each example starts from nothing: a savepoint of the test's connection
-        self.savepoint = db.engine.begin_nested()
-        self._tick(0)
+        self.savepoint = db.engine.begin_nested()  # of the test's connection: each example starts from nothing
 
     def teardown(self):
         if hasattr(self, "savepoint"):
@@ -52,108 +65,121 @@ class Books(RuleBasedStateMachine):
             self.savepoint.rollback()
             self.context.__exit__(None, None, None)
 
-    def _tick(self, days):
-        self.now += days * DAY
+    def _at(self):
+        """A session whose clock shows the model's time."""
         db.session.rollback()
         db.session.connection()
         db.session.info["now"] = self.now
 
-    def _key(self):
+    def _post(self, kind, amount, payer, payee, **more):
         self.n += 1
-        return f"k{self.n}"
+        posting = Posting(type=kind, source="m", external_id=f"k{self.n}", currency="RUB", amount=amount, payer=payer, payee=payee, member_id=ALICE.id, **more)  # fmt: skip
+        self._at()
+        done = post(posting)
+        if done.transaction_id:
+            self.sent[posting.external_id] = (posting, done)
+        return posting.external_id, done
 
     def _free(self):
-        return {k: v for k, v in self.lots.items() if v[0] > 0 and (v[1] is None or v[1] > self.now)}
+        return [lot for lot in self.lots.values() if lot.left and not lot.waits and (lot.ends is None or lot.ends > self.now)]
 
-    def _post(self, posting):
-        self._tick(0)
-        done = post(posting)
-        self._tick(0)
-        return done
+    def _in_order(self, lots, own=None):
+        return sorted(lots, key=lambda lot: (lot.key != own, lot.ends is None, lot.ends or self.now, lot.born))
+
+    @staticmethod
+    def _draw(amount, lots):
+        for lot in lots:
+            part = min(amount, lot.left)
+            lot.left -= part
+            amount -= part
 
     @rule(amount=st.integers(1, 500), days=st.one_of(st.none(), st.integers(1, 20)))
     def earn(self, amount, days):
-        key, ends = self._key(), None if days is None else self.now + days * DAY
-        posting = Posting(type="accrual", source="m", external_id=key, currency="RUB", amount=amount, payer=Account.issuance(CAFE.id),
-                          payee=Account.member(ALICE.id), member_id=ALICE.id, expires_at=ends)
-        done = self._post(posting)
-        self.lots[key] = [amount, ends, done.transaction_id]
-        self.sent[key] = (posting, done)
+        ends = None if days is None else self.now + days * DAY
+        key, done = self._post("accrual", amount, ISSUANCE, BONUS, expires_at=ends)
+        self.lots[key] = Lot(key, amount, None, ends, done.transaction_id)
+
+    @rule(amount=st.integers(1, 500), wait=st.integers(1, 8), days=st.one_of(st.none(), st.integers(1, 20)))
+    def earn_for_later(self, amount, wait, days):
+        starts = self.now + wait * DAY
+        ends = None if days is None else starts + days * DAY
+        key, done = self._post("accrual", amount, ISSUANCE, LOCKED, activates_at=starts, expires_at=ends)
+        self.lots[key] = Lot(key, amount, starts, ends, done.transaction_id)
 
     @rule(amount=st.integers(1, 800))
     def spend(self, amount):
-        key = self._key()
-        posting = Posting(type="redemption", source="m", external_id=key, currency="RUB", amount=amount, payer=Account.member(ALICE.id),
-                          payee=Account.payable(CAFE.id), member_id=ALICE.id)
         free = self._free()
-        if sum(v[0] for v in free.values()) < amount:
-            self._tick(0)
+        if sum(lot.left for lot in free) < amount:
             with pytest.raises(InsufficientFunds):
-                post(posting)
-            self._tick(0)
+                self._post("redemption", amount, BONUS, PAYABLE)
             return
-        done = self._post(posting)
-        self._draw(amount, sorted(free, key=lambda k: (free[k][1] is None, free[k][1] or self.now, int(k[1:]))))
+        _, done = self._post("redemption", amount, BONUS, PAYABLE)
+        self._draw(amount, self._in_order(free))
         self.spendings.append(done)
-        self.sent[key] = (posting, done)
-
-    def _draw(self, amount, order):
-        for k in order:
-            part = min(amount, self.lots[k][0])
-            self.lots[k][0] -= part
-            amount -= part
 
     @precondition(lambda self: self.spendings)
     @rule(data=st.data())
     def give_back(self, data):
+        """A spending goes back into its lots; those that have burnt since get a grace."""
         done = self.spendings.pop(data.draw(st.integers(0, len(self.spendings) - 1)))
-        rows = {r.id: r for r in db.session.execute(text("SELECT l.id, x.external_id, l.expires_at FROM lots l JOIN ledger_transactions x ON x.id = l.source_transaction_id"))}
+        self._at()
+        names = dict(db.session.execute(_LOTS).all())
         restores = []
         for a in done.allocations:
-            row = next(r for i, r in rows.items() if str(i) == a["lot"])
-            late = row.expires_at is not None and row.expires_at <= self.now
-            ends = self.now + 14 * DAY if late else row.expires_at
-            restores.append({"lot": a["lot"], "amount": a["amount"], "expires_at": ends if late else None})
-            self.lots[row.external_id][0] += a["amount"]
-            self.lots[row.external_id][1] = ends
-        self._post(Posting(type="refund_restore", source="m", external_id=self._key(), currency="RUB", amount=done.amount,
-                           payer=Account.payable(CAFE.id), payee=Account.member(ALICE.id), member_id=ALICE.id, restores=restores))
+            lot = self.lots[names[a["lot"]]]
+            late = lot.ends is not None and lot.ends <= self.now
+            lot.left, lot.ends = lot.left + a["amount"], self.now + GRACE if late else lot.ends
+            restores.append({**a, "expires_at": lot.ends if late else None})
+        self._post("refund_restore", done.amount, PAYABLE, BONUS, restores=restores)
 
     @precondition(lambda self: self.lots)
     @rule(data=st.data(), amount=st.integers(1, 600))
     def take_back(self, data, amount):
-        own = data.draw(st.sampled_from(sorted(self.lots)))
-        free = self._free()
-        order = sorted(free, key=lambda k: (k != own, free[k][1] is None, free[k][1] or self.now, int(k[1:])))
-        expected = min(amount, sum(v[0] for v in free.values()))
-        done = self._post(Posting(type="refund_reversal", source="m", external_id=self._key(), currency="RUB", amount=amount,
-                                  payer=Account.member(ALICE.id), payee=Account.issuance(CAFE.id), member_id=ALICE.id,
-                                  first=self.lots[own][2], partial=True))
-        assert done.amount == expected
-        self._draw(expected, order)
+        """The purchase's own lot first, waiting or not, then LOY-3; never below zero (LOY-6)."""
+        own = self.lots[data.draw(st.sampled_from(sorted(self.lots)))]
+        waiting, free = [lot for lot in [own] if lot.waits], self._free()
+        for payer, lots in ((LOCKED, waiting), (BONUS, self._in_order(free, own.key))):
+            expected = min(amount, sum(lot.left for lot in lots))
+            _, done = self._post("refund_reversal", amount, payer, ISSUANCE, first=own.transaction_id, partial=True)
+            assert done.amount == expected
+            self._draw(expected, lots)
+            amount -= expected
+            if not amount:
+                return
 
     @rule(days=st.integers(0, 12))
-    def time_passes_and_lots_expire(self, days):
-        self._tick(days)
-        service.expire_due()
-        self._tick(0)
+    def time_passes(self, days):
+        """The sweep: waiting lots whose day has come move to bonus, then what is past its date burns."""
+        self.now += days * DAY
+        for sweep in (service.activate_due, service.expire_due, service.activate_due, service.expire_due):
+            self._at()
+            sweep()
         for lot in self.lots.values():
-            if lot[1] is not None and lot[1] <= self.now:
-                lot[0] = 0
+            lot.waits = lot.waits and lot.starts > self.now
+            if lot.ends is not None and lot.ends <= self.now:
+                lot.left = 0
 
     @precondition(lambda self: self.sent)
-    @rule(data=st.data())
-    def send_again(self, data):
+    @rule(data=st.data(), other=st.booleans())
+    def send_again(self, data, other):
         posting, done = self.sent[data.draw(st.sampled_from(sorted(self.sent)))]
-        again = self._post(posting)
-        assert (again.transaction_id, again.replayed, again.amount) == (done.transaction_id, True, done.amount)
+        self._at()
+        if other:
+            with pytest.raises(IdempotencyMismatch):
+                post(Posting(**{**{f: getattr(posting, f) for f in posting.__slots__}, "amount": posting.amount + 1}))
+            return
+        again = post(posting)
+        assert (again.transaction_id, again.replayed, again.amount, again.allocations) == (done.transaction_id, True, done.amount, done.allocations)
 
     @invariant()
     def the_books_agree_with_the_model(self):
         if not hasattr(self, "savepoint"):
             return
-        assert queries.balance_of(ALICE.id, "RUB") == sum(v[0] for v in self.lots.values())
-        assert queries.spendable(ALICE.id, "RUB") == sum(v[0] for v in self._free().values())
+        self._at()
+        own = {b.type: b for b in queries.balances(ALICE.id)}
+        found = tuple(own[kind].posted if kind in own else 0 for kind in ("bonus", "locked"))
+        assert found == tuple(sum(lot.left for lot in self.lots.values() if lot.waits is waits) for waits in (False, True))
+        assert (own["bonus"].spendable if "bonus" in own else 0) == sum(lot.left for lot in self._free())
         assert verify() == []
 
 

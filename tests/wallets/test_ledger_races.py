@@ -1,19 +1,21 @@
-"""R5, R6, R7 in short: threads, real commits, one PostgreSQL. The long form runs with `make prove`.
+"""R5, R6, R7 in short and the fold under way: threads, real commits, one PostgreSQL. The long form runs with `make prove`.
 
-Seen red: without the account lock R5 overdraws or fails on the CHECK; without the id order R6 deadlocks past the retries.
+Seen red: an update of the balance without its floor (R5 ends at the CHECK); accounts locked payer first, with retries off
+(R6 deadlocks); the unique key's conflict not awaited (R7); fold adding what is not settled (counted twice).
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
 from portal.extensions import db
-from portal.wallets import queries
+from portal.kernel.commands import command
+from portal.wallets import queries, service
 from portal.wallets.errors import InsufficientFunds
 from portal.wallets.service import Account, Posting
 from portal.wallets.verify import verify
-from tests.cast import ALICE, BOB, CIRCLE, EVE
+from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE
 from tests.wallets.test_ledger import given, post, spent
 
 pytestmark = pytest.mark.commits
@@ -74,3 +76,40 @@ def test_r7_one_key_sent_by_everybody_at_once_is_one_movement(acting, at_once):
     assert sum(not r.replayed for r in results) == 1
     assert len({r.transaction_id for r in results}) == 1
     assert balance(acting, ALICE) == 40
+
+
+def test_a_posting_that_commits_late_is_neither_lost_nor_counted_twice_by_the_fold(acting):
+    """D19: it began before, and ends after, one that is folded."""
+    posted, may_end = Event(), Event()
+
+    @command("test.slow")
+    def slow():
+        service.post(given(ALICE, 10, "slow"))  # in accounts that are there: making one is waited for
+        posted.set()
+        assert may_end.wait(20)
+
+    def run():
+        with acting(CIRCLE, BOB):
+            slow()
+            db.session.remove()
+
+    def issued():
+        db.session.rollback()
+        return queries.business_balance(CAFE.id, "RUB", "issuance")
+
+    with acting(CIRCLE, BOB):
+        post(given(ALICE, 1, "a"), given(EVE, 1, "e"))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        assert posted.wait(20)
+        with acting(CIRCLE, BOB):
+            post(given(EVE, 5, "quick"))
+            service.fold_lazy()
+            assert issued() == -7
+            may_end.set()
+            running.result()
+            assert issued() == -17
+            assert service.fold_lazy() == 1
+            assert issued() == -17
+            assert service.fold_lazy() == 0
+            assert verify() == []
