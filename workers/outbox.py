@@ -110,8 +110,9 @@ def deliver_all(app: Any, *, rounds: int = 20) -> int:
 def _due(connection: psycopg.Connection[Any]) -> Iterator[Subscriber]:
     known = subscribers()
     values = {"names": list(known), "gather": [s.gather for s in known.values()], "full": BATCH - 1}
-    for (name,) in connection.execute(claims.DUE_SUBSCRIBERS, values).fetchall():
-        yield known[name]
+    due = [known[name] for (name,) in connection.execute(claims.DUE_SUBSCRIBERS, values).fetchall()]
+    random.shuffle(due)  # nobody is always the last whom a crowded queue turns away
+    yield from due
 
 
 def _claimed(
