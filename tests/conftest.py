@@ -228,11 +228,16 @@ def seed(app):
 
 @pytest.fixture
 def visitor(app):
-    """A browser without a session: `visitor(CIRCLE)`."""
+    """A browser without a session: `visitor(CIRCLE)`; `csrf=True` gives it a token, so that POSTs get past that check."""
 
-    def visitor(tenant=cast.CIRCLE):
+    def visitor(tenant=cast.CIRCLE, *, csrf=False):
         assert not has_app_context()
-        return CheckedClient(app, host=tenant.host if hasattr(tenant, "host") else tenant)
+        host = tenant.host if hasattr(tenant, "host") else tenant
+        client = CheckedClient(app, host=host, csrf=secrets.token_hex(20) if csrf else None)
+        if csrf:
+            with client.session_transaction(base_url=f"http://{host}:8000") as session:
+                session["csrf_token"] = client.csrf
+        return client
 
     return visitor
 

@@ -19,7 +19,10 @@ class Thing:
 def objects(seed) -> Mapping[str, Thing]:
     """Make one row of each kind in both tenants and name them by their address parameter."""
     rows = {}
-    for tenant, member, shop, staff, offset in ((CIRCLE, EVE, CAFE, BOB, 1000), (GLOBEX, TRENT, FOREIGN_CAFE, MALLORY, 2000)):
+    for tenant, member, shop, staff, offset in (
+        (CIRCLE, EVE, CAFE, BOB, 1000),
+        (GLOBEX, TRENT, FOREIGN_CAFE, MALLORY, 2000),
+    ):
         for name, maker in MAKERS.items():
             key = uid(offset + len(rows))
             rows.setdefault(name, []).append(maker(seed, tenant, member, shop, staff, key))
@@ -41,46 +44,124 @@ def objects(seed) -> Mapping[str, Thing]:
 def _purchase(seed, tenant, member, shop, staff, key):
     from portal.purchases.models import Purchase
 
-    seed(tenant, _made(Purchase, id=key, business_id=shop.id, member_id=member.id, receipt_number="r", external_id=str(key), request_hash="h",
-                       amount=1000, earn_base=1000, bonus_accrued=0, currency=tenant.currency, rate_num=3, rate_den=100, source="till",
-                       cashier_id=staff.id, occurred_at=_now()))
+    seed(
+        tenant,
+        _made(
+            Purchase,
+            id=key,
+            business_id=shop.id,
+            member_id=member.id,
+            receipt_number="r",
+            external_id=str(key),
+            request_hash="h",
+            amount=1000,
+            earn_base=1000,
+            bonus_accrued=0,
+            currency=tenant.currency,
+            rate_num=3,
+            rate_den=100,
+            source="till",
+            cashier_id=staff.id,
+            occurred_at=_now(),
+        ),
+    )
     return key
 
 
 def _notification(seed, tenant, member, shop, staff, key):
     from portal.messages.models import Notification
 
-    seed(tenant, _made(Notification, id=key, member_id=member.id, kind="job.done", dedupe_key=str(key), data={"title": "Done"}, created_at=_now()))
+    seed(
+        tenant,
+        _made(
+            Notification,
+            id=key,
+            member_id=member.id,
+            kind="job.done",
+            dedupe_key=str(key),
+            data={"title": "Done"},
+            created_at=_now(),
+        ),
+    )
     return key
 
 
 def _session(seed, tenant, member, shop, staff, key):
     from portal.identity.models import DeviceSession
 
-    seed(tenant, _made(DeviceSession, id=key, token_hash=str(key), user_id=member.id, auth_epoch=0, data={}, created_at=_now(), last_seen_at=_now(),
-                       idle_until=_now() + timedelta(hours=1), expires_at=_now() + timedelta(hours=1)))
+    seed(
+        tenant,
+        _made(
+            DeviceSession,
+            id=key,
+            token_hash=str(key),
+            user_id=member.id,
+            auth_epoch=0,
+            data={},
+            created_at=_now(),
+            last_seen_at=_now(),
+            idle_until=_now() + timedelta(hours=1),
+            expires_at=_now() + timedelta(hours=1),
+        ),
+    )
     return key
 
 
 def _job(seed, tenant, member, shop, staff, key):
     from portal.jobs.models import Job
 
-    seed(tenant, _made(Job, id=key, kind="purchases.import", owner_id=member.id, business_id=shop.id, params={}, result={}, checkpoint={}))
+    seed(
+        tenant,
+        _made(
+            Job,
+            id=key,
+            kind="purchases.import",
+            owner_id=member.id,
+            business_id=shop.id,
+            params={},
+            result={},
+            checkpoint={},
+        ),
+    )
     return key
 
 
 def _file(seed, tenant, member, shop, staff, key):
     from portal.files.models import StoredFile
 
-    seed(tenant, _made(StoredFile, id=key, owner_id=member.id, business_id=shop.id, purpose="import", name="a.csv", path=str(key), mime="text/csv", state="ready"))
+    seed(
+        tenant,
+        _made(
+            StoredFile,
+            id=key,
+            owner_id=member.id,
+            business_id=shop.id,
+            purpose="import",
+            name="a.csv",
+            path=str(key),
+            mime="text/csv",
+            state="ready",
+        ),
+    )
     return key
 
 
 def _message(seed, tenant, member, shop, staff, key):
     from portal.kernel.outbox import OutboxMessage
 
-    seed(tenant, _made(OutboxMessage, id=key, type="member.registered", schema_version=1, aggregate_type="member", aggregate_id=member.id, occurred_at=_now(),
-                       data={"member_id": str(member.id), "joined_via": "test"}))
+    seed(
+        tenant,
+        _made(
+            OutboxMessage,
+            id=key,
+            type="member.registered",
+            schema_version=1,
+            aggregate_type="member",
+            aggregate_id=member.id,
+            occurred_at=_now(),
+            data={"member_id": str(member.id), "joined_via": "test"},
+        ),
+    )
     return key
 
 
@@ -88,28 +169,56 @@ def _delivery(seed, tenant, member, shop, staff, key):
     from portal.kernel.outbox import OutboxDelivery
 
     message = _message(seed, tenant, member, shop, staff, uid(key.int % 10_000 + 50_000))
-    seed(tenant, _made(OutboxDelivery, id=key, message_id=message, seq=1, subscriber="messages.welcome", aggregate_type="member", aggregate_id=member.id, status="dead"))
+    seed(
+        tenant,
+        _made(
+            OutboxDelivery,
+            id=key,
+            message_id=message,
+            seq=1,
+            subscriber="messages.welcome",
+            aggregate_type="member",
+            aggregate_id=member.id,
+            status="dead",
+        ),
+    )
     return key
 
 
 def _audit(seed, tenant, member, shop, staff, key):
     from portal.kernel.audit import AuditEntry
 
-    seed(tenant, _made(AuditEntry, id=key, action="business.update", actor_id=staff.id, actor_kind="member", changes=[], occurred_at=_now()))
+    seed(
+        tenant,
+        _made(
+            AuditEntry,
+            id=key,
+            action="business.update",
+            actor_id=staff.id,
+            actor_kind="member",
+            changes=[],
+            occurred_at=_now(),
+        ),
+    )
     return key
 
 
 def _staff_row(seed, tenant, member, shop, staff, key):
     from portal.partners.models import BusinessStaff
 
-    seed(tenant, _made(BusinessStaff, id=key, business_id=shop.id, user_id=member.id, role="manager", archived_at=_now()))
+    seed(
+        tenant, _made(BusinessStaff, id=key, business_id=shop.id, user_id=member.id, role="manager", archived_at=_now())
+    )
     return key
 
 
 def _key(seed, tenant, member, shop, staff, key):
     from portal.partners.models import ApiKey
 
-    seed(tenant, _made(ApiKey, id=key, business_id=shop.id, name="Till", prefix=str(key)[-8:], secret_hash="h", scopes=[]))
+    seed(
+        tenant,
+        _made(ApiKey, id=key, business_id=shop.id, name="Till", prefix=str(key)[-8:], secret_hash="h", scopes=[]),
+    )
     return key
 
 
@@ -132,7 +241,14 @@ def _entry(seed, tenant, member, shop, staff, key):
     from portal.extensions import db
     from portal.wallets.models import LedgerEntry
 
-    return _posted(seed, tenant, member, shop, key, lambda: db.session.scalars(select(LedgerEntry.id).where(LedgerEntry.member_id == member.id)).first())
+    return _posted(
+        seed,
+        tenant,
+        member,
+        shop,
+        key,
+        lambda: db.session.scalars(select(LedgerEntry.id).where(LedgerEntry.member_id == member.id)).first(),
+    )
 
 
 def _posted(seed, tenant, member, shop, key, read):
@@ -154,6 +270,17 @@ def _now():
 
 
 MAKERS = {
-    "purchase_id": _purchase, "notification_id": _notification, "session_id": _session, "job_id": _job, "file_id": _file, "message_id": _message,
-    "delivery_id": _delivery, "entry_id": _entry, "account_id": _account, "audit_id": _audit, "staff_id": _staff_row, "key_id": _key, "location_id": _location,
+    "purchase_id": _purchase,
+    "notification_id": _notification,
+    "session_id": _session,
+    "job_id": _job,
+    "file_id": _file,
+    "message_id": _message,
+    "delivery_id": _delivery,
+    "entry_id": _entry,
+    "account_id": _account,
+    "audit_id": _audit,
+    "staff_id": _staff_row,
+    "key_id": _key,
+    "location_id": _location,
 }

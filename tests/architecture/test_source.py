@@ -26,7 +26,14 @@ def found(pattern, files, *, but=()):
 def test_commits_happen_in_three_places():
     """The command wrapper, the worker's delivery, the side transaction (style.md 12, D7); own psycopg connections of
     the command line and of the operator's role are not the session."""
-    assert found(r"session\.commit\(|\.commit\(\)", [*PORTAL, *WORKERS], but={"portal/kernel/commands.py", "workers/delivery.py", "workers/outbox.py"}) == []
+    assert (
+        found(
+            r"session\.commit\(|\.commit\(\)",
+            [*PORTAL, *WORKERS],
+            but={"portal/kernel/commands.py", "workers/delivery.py", "workers/outbox.py"},
+        )
+        == []
+    )
 
 
 def test_the_portal_never_imports_the_workers_and_never_enqueues():
@@ -38,7 +45,12 @@ def test_only_the_clock_knows_the_time():
     features = [p for p in PORTAL if p.parts[-2] not in {"embedded", "cli", "demo"} and p.name != "migrate.py"]
     assert found(r"datetime\.now\(|datetime\.utcnow|date\.today\(|time\.time\(", features) == []
     sql = re.compile(r"(?<![\w.])now\(\)", re.I)
-    named = [f"{p.relative_to(ROOT)}: {line.strip()}" for p in features for line in p.read_text().splitlines() if sql.search(line)]
+    named = [
+        f"{p.relative_to(ROOT)}: {line.strip()}"
+        for p in features
+        for line in p.read_text().splitlines()
+        if sql.search(line)
+    ]
     assert [line for line in named if not line.startswith("portal/kernel/clock.py")] == []
 
 
@@ -54,12 +66,23 @@ def test_nobody_reads_through_the_identity_map():
 
 
 def test_templates_carry_no_inline_script_handler_or_style():
-    assert found(r"<script(?![^>]*\bsrc=)(?![^>]*application/(ld\+)?json)|\son[a-z]+=|\sstyle=|javascript:|<style", TEMPLATES) == []
+    assert (
+        found(
+            r"<script(?![^>]*\bsrc=)(?![^>]*application/(ld\+)?json)|\son[a-z]+=|\sstyle=|javascript:|<style", TEMPLATES
+        )
+        == []
+    )
 
 
 def test_clickhouse_tables_are_named_only_by_their_loader():
     """D47: the application asks parametrised views."""
-    loader = {"portal/analytics/facts.py", "portal/analytics/migrate.py", "portal/analytics/loader.py", "portal/analytics/rebuild.py", "portal/analytics/reconcile.py"}
+    loader = {
+        "portal/analytics/facts.py",
+        "portal/analytics/migrate.py",
+        "portal/analytics/loader.py",
+        "portal/analytics/rebuild.py",
+        "portal/analytics/reconcile.py",
+    }
     assert found(r"\b(FROM|JOIN|INTO)\s+transaction_facts\b", [*PORTAL, *WORKERS], but=loader) == []
 
 
@@ -69,8 +92,26 @@ def test_the_command_line_is_the_only_user_of_the_admin_address():
 
 def test_imports_go_down_the_layers():
     """D9: a noun reads the nouns below it; the web layer and the kernel are below all."""
-    order = ["kernel", "tenants", "identity", "files", "jobs", "partners", "wallets", "loyalty", "purchases", "imports", "messages",
-             "analytics", "audit", "delivery", "home", "platform", "api", "demo"]
+    order = [
+        "kernel",
+        "tenants",
+        "identity",
+        "files",
+        "jobs",
+        "partners",
+        "wallets",
+        "loyalty",
+        "purchases",
+        "imports",
+        "messages",
+        "analytics",
+        "audit",
+        "delivery",
+        "home",
+        "platform",
+        "api",
+        "demo",
+    ]
     level = {name: n for n, name in enumerate(order)}
     up = []
     for path in PORTAL:
@@ -102,7 +143,9 @@ def test_every_personal_column_has_a_class(app):
 
 
 def test_no_file_is_a_drawer_for_odds_and_ends():
-    assert [str(p) for p in PORTAL + WORKERS if p.stem in {"util", "utils", "helper", "helpers", "common", "misc"}] == []
+    assert [
+        str(p) for p in PORTAL + WORKERS if p.stem in {"util", "utils", "helper", "helpers", "common", "misc"}
+    ] == []
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
