@@ -11,6 +11,7 @@ from portal.extensions import csrf
 API = "/api/"
 READS_COOKIES = ("/api/v1/docs",)  # a page for people: language and theme
 PERSONAL = re.compile(r"(/api/v1/members/)[^/?]+")
+SHOWN = "krug.shown_path"  # the path as our own log lines print it
 KEY = re.compile(r"krug_live_[^&/?#]*")
 assert purchases.blueprint is blueprint  # noqa: S101  its routes are registered by the import
 
@@ -37,6 +38,7 @@ class ApiDoor:
         if path.startswith(API):
             if not path.startswith(READS_COOKIES):
                 environ.pop("HTTP_COOKIE", None)
+            environ[SHOWN] = masked(path)
             for name in ("RAW_URI", "REQUEST_URI"):  # what access logs print; routing reads PATH_INFO
                 if name in environ:
                     environ[name] = masked(environ[name])

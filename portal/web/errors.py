@@ -76,7 +76,7 @@ def on_database(error: Exception) -> Response:
 
 def on_crash(error: Exception) -> Response:
     """A defect of ours: logged with the request's id, told without details."""
-    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    log.exception("%s %s failed", request.method, request.environ.get("krug.shown_path", request.path), exc_info=error)
     try:
         db.session.rollback()
     except Exception:  # noqa: BLE001  the page must still be answered

@@ -121,3 +121,13 @@ def test_addresses_in_logs_hold_neither_phones_nor_keys():
 
     assert masked(f"/api/v1/members/{ALICE.phone}?x=1") == "/api/v1/members/***?x=1"
     assert masked("/api/v1/ping?k=krug_live_abc_def") == "/api/v1/ping?k=krug_live_***"
+
+
+def test_a_crash_is_logged_without_the_phone(till, monkeypatch, caplog):
+    from portal.api import people
+
+    monkeypatch.setattr(people, "named", lambda _: 1 / 0)
+    answer = till().get(f"/members/{ALICE.phone}")
+    assert answer.status_code == 500
+    assert "/api/v1/members/***" in caplog.text
+    assert ALICE.phone not in caplog.text
