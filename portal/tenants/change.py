@@ -1,5 +1,6 @@
-"""What a tenant's admin may change of the tenant (audited)."""
+"""What a tenant's admin may change of the tenant (audited). The caller drops `hosts`' memory after the commit."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -8,39 +9,48 @@ from sqlalchemy import text
 
 from portal.extensions import db
 from portal.kernel.commands import command, journal
+from portal.kernel.errors import NotFound
 from portal.kernel.tenancy import current_tenant_id
-from portal.tenants import hosts
 
-_FIELDS = ("name", "timezone", "default_locale", "locales")
+FIELDS = ("name", "timezone", "default_locale", "locales", "brand", "settings")
+_READ = text(f"SELECT {', '.join(FIELDS)}, kind, clock_offset FROM tenants WHERE id = :id FOR UPDATE")
+_WRITE = text("""
+UPDATE tenants SET name = :name, timezone = :timezone, default_locale = :default_locale, locales = :locales,
+       brand = cast(:brand AS jsonb), settings = cast(:settings AS jsonb)
+ WHERE id = :id
+""")
+_MOVE = text("UPDATE tenants SET clock_offset = :offset WHERE id = :id")
 
 
 @command("tenant.update")
-def update_tenant(before: Any, values: Mapping[str, Any]) -> None:
-    """Set name, time zone, languages and brand; `before` is what the page was made from."""
+def update_tenant(*, region: str, **values: Any) -> None:
+    """Set name, time zone, languages, brand and the region of telephone numbers; the rest of `settings` stays."""
     tenant_id = current_tenant_id()
-    statement = text(
-        "UPDATE tenants SET name = :name, timezone = :timezone, default_locale = :default_locale, locales = :locales,"
-        " brand = cast(:brand AS jsonb) WHERE id = :id"
-    )
-    import json
-
-    db.session.execute(
-        statement, {**{f: values[f] for f in _FIELDS}, "brand": json.dumps(values["brand"]), "id": tenant_id}
-    )
-    changed = {f: [getattr(before, f), values[f]] for f in (*_FIELDS, "brand") if getattr(before, f) != values[f]}
+    before = db.session.execute(_READ, {"id": tenant_id}).one()
+    after = {**values, "settings": _with(before.settings, region)}
+    changed = {name: [getattr(before, name), after[name]] for name in FIELDS if getattr(before, name) != after[name]}
+    if not changed:
+        journal().unchanged()
+        return
+    plain = {name: json.dumps(after[name]) if name in {"brand", "settings"} else after[name] for name in FIELDS}
+    db.session.execute(_WRITE, {**plain, "id": tenant_id})
     journal().note("tenants", tenant_id, changed)
     journal().about("tenant", tenant_id)
-    hosts.forget()
+
+
+def _with(settings: Mapping[str, Any], region: str) -> dict[str, Any]:
+    kept = {name: value for name, value in settings.items() if name != "region"}
+    return {**kept, "region": region} if region else kept
 
 
 @command("tenant.move_clock")
 def move_clock(days: int) -> None:
-    """Move a sandbox tenant's clock; a live tenant's cannot move (the database refuses)."""
+    """Move a sandbox tenant's clock forward. Raises `NotFound` for a live tenant, whose clock cannot move."""
     tenant_id = current_tenant_id()
-    db.session.execute(
-        text("UPDATE tenants SET clock_offset = clock_offset + :days WHERE id = :id AND kind = 'sandbox'"),
-        {"days": timedelta(days=days), "id": tenant_id},
-    )
-    journal().note("tenants", tenant_id, {"clock_offset": [None, f"+{days} d"]})
+    before = db.session.execute(_READ, {"id": tenant_id}).one()
+    if before.kind != "sandbox":
+        raise NotFound
+    after = before.clock_offset + timedelta(days=days)
+    db.session.execute(_MOVE, {"offset": after, "id": tenant_id})
+    journal().note("tenants", tenant_id, {"clock_offset": [str(before.clock_offset), str(after)]})
     journal().about("tenant", tenant_id)
-    hosts.forget()

@@ -9,12 +9,16 @@ from werkzeug.wrappers import Response as Answer
 from portal.kernel import clock
 from portal.kernel.authz import PUBLIC, Permission, PortalBlueprint
 from portal.tenants import brand as brands
+from portal.tenants import hosts
 from portal.tenants.change import move_clock, update_tenant
 from portal.tenants.forms import ClockForm, SettingsForm
 from portal.web.fragments import render
 
 blueprint = PortalBlueprint("tenants", __name__, room="public")
 admin = PortalBlueprint("tenants_admin", __name__, room="admin")
+P = Permission
+PLAIN = ("name", "timezone", "default_locale", "locales")
+LIMITS = {"hue": 360.0, "chroma": 0.4, "lightness": 100.0}
 
 
 @blueprint.route("/brand/<digest>.css", permission=PUBLIC)
@@ -27,62 +31,85 @@ def brand(digest: str) -> Response:
     return response
 
 
-@admin.route("/admin/settings", methods=["GET", "POST"], permission=Permission.SETTINGS_UPDATE)
+@admin.route("/admin/settings", methods=["GET", "POST"], permission=P.SETTINGS_UPDATE)
 def settings() -> Answer:
-    """Name, time zone, languages and the one colour; below AA the colour is refused, with the nearest that passes."""
-    form = SettingsForm(data=_stored())
+    """Name, time zone, languages, region and the one colour; below AA the colour is refused, with the nearest that passes."""
     if request.method == "GET":
-        return _page(form)
-    if form.validate():
-        colour = brands.of(form.brand())
-        if found := brands.faults(colour):
-            near = brands.nearest(colour)
-            words = gettext(
-                "Too little contrast: %(ratio)s : 1 where 4.5 is needed. The nearest lightness that passes is %(near)s.",
-                ratio=f"{found[0].ratio:.1f}",
-                near=f"{near.lightness:g}",
-            )
-            form.lightness.errors = [*form.lightness.errors, words]
-        elif form.default_locale.data not in (form.locales.data or []):
-            form.default_locale.errors = [*form.default_locale.errors, gettext("Choose one of the languages above.")]
-        else:
-            update_tenant(
-                g.tenant,
-                {**{n: form[n].data for n in ("name", "timezone", "default_locale", "locales")}, "brand": form.brand()},
-            )
-            flash(gettext("Saved. Everybody sees it within seconds."))
-            return redirect(url_for("tenants_admin.settings"), code=303)
-    return _page(form, 422)
+        return _page(SettingsForm(data=_stored()))
+    form = SettingsForm()
+    valid, colour = form.validate(), form.colour()
+    if colour and request.form.get("take"):
+        colour = brands.nearest(colour)
+        form.take(colour)
+    if not valid or colour is None or brands.faults(colour):
+        return _page(form, status=422)
+    mark = form.mark.data or "ring"
+    update_tenant(region=form.region.data or "", brand=brands.stored(colour, mark), **{n: form[n].data for n in PLAIN})
+    hosts.forget()
+    flash(gettext("Saved. Everybody sees it within seconds."))
+    return redirect(url_for("tenants_admin.settings"), code=303)
+
+
+@admin.route("/admin/settings/preview", methods=["POST"], permission=P.SETTINGS_UPDATE)
+def preview() -> Answer:
+    """What is typed, tried on; nothing is saved."""
+    form = SettingsForm()
+    form.validate()
+    return _page(form, fragment="brand_preview")
+
+
+@admin.route("/admin/settings/preview.css", permission=P.SETTINGS_UPDATE)
+def preview_css() -> Response:
+    """The stylesheet of a colour on trial."""
+    typed = {name: request.args.get(name, type=float) for name in LIMITS}
+    if any(value is None or not 0 <= value <= LIMITS[name] for name, value in typed.items()):
+        abort(404)
+    colour = brands.Colour(typed["lightness"] or 0.0, typed["chroma"] or 0.0, typed["hue"] or 0.0)
+    response = Response(brands.preview(colour), mimetype="text/css")
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    return response
 
 
 def _stored() -> dict[str, Any]:
     tenant = g.tenant
-    brand = brands.of(tenant.brand)
+    colour = brands.of(tenant.brand)
     return {
-        "name": tenant.name,
-        "timezone": tenant.timezone,
-        "locales": tenant.locales,
-        "default_locale": tenant.default_locale,
-        "hue": brand.hue,
-        "chroma": brand.chroma,
-        "lightness": brand.lightness,
+        **{name: getattr(tenant, name) for name in PLAIN},
+        "region": tenant.settings.get("region", ""),
+        "hue": colour.hue,
+        "chroma": colour.chroma,
+        "lightness": colour.lightness,
         "mark": tenant.brand.get("mark", "ring"),
     }
 
 
-def _page(form: SettingsForm, status: int = 200) -> Answer:
-    return render("tenants/settings.html", form=form, clock=ClockForm(formdata=None), now=clock.now(), status=status)
+def _page(form: SettingsForm, moves: ClockForm | None = None, *, status: int = 200, fragment: str = "main") -> Answer:
+    """The page; where the colour cannot be read, its worst pair and the nearest colour that can."""
+    colour = form.colour() if request.method == "POST" and moves is None else brands.of(g.tenant.brand)
+    found = sorted(brands.faults(colour), key=lambda fault: fault.ratio / fault.needed) if colour else []
+    return render(
+        "tenants/settings.html",
+        fragment=fragment,
+        form=form,
+        moves=moves or ClockForm(formdata=None),
+        colour=colour or brands.of(g.tenant.brand),
+        typed=colour is not None,
+        worst=found[0] if found else None,
+        near=brands.nearest(colour) if colour and found else None,
+        now=clock.now(),
+        status=status,
+    )
 
 
-@admin.route("/admin/settings/clock", methods=["POST"], permission=Permission.SETTINGS_UPDATE)
+@admin.route("/admin/settings/clock", methods=["POST"], permission=P.SETTINGS_UPDATE)
 def create_clock_move() -> Answer:
     """Move a sandbox's time forward, to see expiries and tiers happen."""
-    form = ClockForm()
     if g.tenant.kind != "sandbox":
         abort(404)
-    if form.validate():
-        move_clock(form.days.data or 0)
-        flash(gettext("The clock has moved."))
-    else:
-        flash(gettext("Type a number of days from 1 to 400."), "error")
+    form = ClockForm()
+    if not form.validate():
+        return _page(SettingsForm(formdata=None, data=_stored()), form, status=422)
+    move_clock(form.days.data or 0)
+    hosts.forget()
+    flash(gettext("The clock has moved."))
     return redirect(url_for("tenants_admin.settings"), code=303)
