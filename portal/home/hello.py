@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import g
-from flask_babel import format_date, gettext
+from flask_babel import format_date, get_timezone, gettext
 
 from portal.kernel import clock
 from portal.kernel.money import format_amount
@@ -27,13 +27,20 @@ def greeting(person: Any) -> str:
     return gettext("Good evening, %(name)s", name=name)
 
 
+def near_day(moment: datetime) -> str:
+    """A day in the reader's zone, with its year only when that is another one."""
+    here = get_timezone()
+    day = moment.astimezone(here).date()
+    return format_date(day, "d MMM" if day.year == clock.now().astimezone(here).year else "long")
+
+
 def steps(place: Progress) -> list[dict[str, str]]:
     """The trace of a tier in words: what counts, what is missing, where this pace leads, what keeps it (LOY-12)."""
     said = [
         {
             "label": gettext("Purchases since %(day)s", day=_day(place.window_start)),
             "value": _sum(place, place.qualifying),
-            "note": gettext("What you paid with money, less refunds. It counts until %(day)s.", day=_last(place)),
+            "note": gettext("Until %(day)s all that you pay with money counts, less refunds.", day=_last(place)),
         }
     ]
     if above := place.next_tier:
@@ -77,9 +84,9 @@ def steps(place: Progress) -> list[dict[str, str]]:
 def _standing(place: Progress) -> str:
     earns = gettext("It earns %(rate)s of each purchase.", rate=rate(place.tier.rate))
     if place.locked_until:
-        return f"{earns} {gettext('Set by hand until %(day)s.', day=_day(place.locked_until))}"
+        return f"{earns} {gettext('Set by hand until %(day)s', day=_day(place.locked_until))}"
     if place.tier_expires_at:
-        return f"{earns} {gettext('Yours until %(day)s.', day=_day(place.tier_expires_at))}"
+        return f"{earns} {gettext('Yours until %(day)s', day=_day(place.tier_expires_at))}"
     return earns
 
 

@@ -4,7 +4,7 @@ from flask import redirect
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from portal.home.hello import greeting, last_day, steps
+from portal.home.hello import greeting, last_day, near_day, steps
 from portal.identity.onward import first_page
 from portal.kernel.authz import LOGIN, PUBLIC, PortalBlueprint
 from portal.loyalty.progress import progress
@@ -39,6 +39,7 @@ def index() -> Response:
         last_day=last_day(place) if place else None,
         purchases=purchases.of_member(current_user.id, RECENT),
         unseen=messages.unseen(current_user.id),
+        near_day=near_day,
         parts=parts,
         account_name=account_name,
     )

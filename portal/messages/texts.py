@@ -62,7 +62,7 @@ def _tier(data: Data) -> Text:
     if data["up"]:
         return Text(
             gettext("You reached %(tier)s", tier=name),
-            gettext("From now on you earn %(rate)s%% of each purchase.", rate=data["rate"]),
+            gettext("You earn %(rate)s%% of each purchase from now on.", rate=data["rate"]),
             "/me",
             "crown",
         )

@@ -39,8 +39,9 @@ def by_day(expiries: Sequence[Any], zone: str) -> dict[date, int]:
 
 
 def month(days: Mapping[date, int], wanted: str, today: date, code: str) -> Month:
-    """The month `wanted` (`2026-12`), else that of `today`; the days with most of its sum are marked apart."""
-    first = max(_first(wanted) or today.replace(day=1), today.replace(day=1))
+    """The month `wanted` (`2026-12`), else the first in which something burns; the day with most is marked apart."""
+    soonest = min((day for day in days if day >= today), default=today)
+    first = max(_first(wanted) or soonest.replace(day=1), today.replace(day=1))
     inside = {day: n for day, n in days.items() if (day.year, day.month) == (first.year, first.month)}
     most = max(inside.values(), default=0)
     spoken = Locale.parse(locale())

@@ -9,18 +9,22 @@ from flask import g
 
 from portal.wallets.queries import Balance, balances
 
+LOCKED = "locked"  # neither spent nor paid out until it is unlocked (WAL-6)
+
 
 @dataclass(frozen=True, slots=True)
 class Purse:
     """`main` is bonus in the tenant's currency, else the first bonus, else any account; None before the first movement.
 
-    `waiting` is bonus that becomes spendable later, from `waiting_from` on, in minor units of `main`'s currency.
+    `waiting` is bonus that becomes spendable later, from `waiting_from` on, in minor units of `main`'s currency; most of
+    it lies on the account `waits_on`. `others` are neither of these, and not empty.
     """
 
     accounts: Sequence[Balance]
     main: Balance | None
     waiting: int
     waiting_from: datetime | None
+    waits_on: Balance | None
     others: Sequence[Balance]
 
     def account(self, account_id: UUID) -> Balance | None:
@@ -39,5 +43,6 @@ def sorted_out(accounts: Sequence[Balance], currency: str) -> Purse:
     main = ranked[0] if ranked else None
     later = [a for a in accounts if a.pending and main and a.currency == main.currency]
     moments = [a.pending_at for a in later if a.pending_at]
-    others = [a for a in accounts if a is not main and (a.posted or a.held)]
-    return Purse(accounts, main, sum(a.pending for a in later), min(moments, default=None), others)
+    waits_on = max(later, key=lambda a: a.pending, default=None)
+    others = [a for a in accounts if a is not main and a is not waits_on and (a.posted or a.held)]
+    return Purse(accounts, main, sum(a.pending for a in later), min(moments, default=None), waits_on, others)

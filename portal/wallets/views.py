@@ -19,7 +19,7 @@ from portal.purchases.views.trace import steps as purchase_steps
 from portal.wallets import burning, provenance, queries, statement, why
 from portal.wallets.labels import account_name, parts, signed, type_icon, type_name
 from portal.wallets.models import LedgerEntry
-from portal.wallets.purse import Purse, purse
+from portal.wallets.purse import LOCKED, Purse, purse
 from portal.wallets.queries import Balance
 from portal.web import csv
 from portal.web.fragments import render
@@ -67,6 +67,7 @@ def _show(own: Purse, shown: Balance | None) -> Response:
         "wallets/show.html",
         own=own,
         shown=shown,
+        waits=shown.type == LOCKED,
         page=rows,
         running=statement.running(rows.rows),
         overview=statement.overview(shown.account_id),
@@ -112,7 +113,7 @@ def _download(shown: Balance, chosen: Mapping[str, str]) -> Response:
                 decimal_string(row.amount, row.currency),
                 decimal_string(int(row.running), row.currency),
                 row.currency,
-                why.formula(row.details) or row.details.get("reason"),
+                why.formula(row) or row.details.get("reason"),
             )
 
     return csv.download("statement.csv", header, list(lines()))
@@ -142,4 +143,10 @@ def balance(account_id: UUID) -> Response:
     """Why this balance: the lots that make it up, in the order in which they will be spent (LOY-3)."""
     own = purse(current_user.id).account(account_id) or abort(404)
     steps = why.of_balance(own, queries.lots_of(account_id), clock.now())
-    return render("wallets/balance.html", own=own, steps=steps, figure="".join(parts(own.spendable, own.currency)))
+    return render(
+        "wallets/balance.html",
+        own=own,
+        steps=steps,
+        figure="".join(parts(own.posted if own.type == LOCKED else own.spendable, own.currency)),
+        waits=own.type == LOCKED,
+    )

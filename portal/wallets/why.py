@@ -1,6 +1,6 @@
 """Why a line is what it is, and why a balance: steps for `ui.trace`, from what the ledger keeps (LOY-1, LOY-7)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from portal.kernel import money
 from portal.wallets.labels import signed, type_name
+from portal.wallets.purse import LOCKED
 from portal.wallets.queries import Balance
 from portal.web.locale import current as locale
 
@@ -18,11 +19,14 @@ SHOWN = 30  # lots in a slip; the rest is summed up
 Step = dict[str, Any]
 
 
-def formula(details: Mapping[str, Any]) -> str:
-    """The formula of an accrual, e.g. `floor(1,240.00 × 5%) = 62.00`; empty for other movements (LOY-7)."""
-    earn = details.get("earn")
-    if not earn:
-        return str(details.get("formula") or "")
+def formula(entry: Any) -> str:
+    """The formula of an accrual, e.g. `floor(1,240.00 × 5%) = 62.00`; empty for other movements (LOY-7).
+
+    A purchase's spending carries the same figures in its details: they are not about it.
+    """
+    earn = entry.details.get("earn")
+    if entry.type != "accrual" or not earn:
+        return ""
     from portal.loyalty.labels import rate  # the words of a rate are loyalty's, which stands above the wallet
 
     return gettext(
@@ -36,7 +40,7 @@ def formula(details: Mapping[str, Any]) -> str:
 def of_entry(entry: Any, drawn: Sequence[Any]) -> list[Step]:
     """How a movement came about, the lots it drew on or gave back to in their order, the amount at the end."""
     steps: list[Step] = []
-    if said := formula(entry.details):
+    if said := formula(entry):
         steps.append({"label": gettext("How it was reckoned"), "value": said})
     if reason := entry.details.get("reason"):
         steps.append({"label": gettext("Reason"), "value": "", "note": reason})
@@ -75,7 +79,7 @@ def became(entry: Any, made: Sequence[Any], uses: Sequence[Any]) -> list[Step]:
 
 def of_balance(own: Balance, lots: Sequence[Any], now: datetime) -> list[Step]:
     """The lots that make up what can be spent, in the order in which they will be spent (LOY-3)."""
-    steps = [_part(lot, own.currency, now) for lot in lots[:SHOWN]]
+    steps = [_part(lot, own, now) for lot in lots[:SHOWN]]
     if more := lots[SHOWN:]:
         label = ngettext("%(num)s more part", "%(num)s more parts", len(more))
         steps.append({"label": label, "value": _plain(sum(lot.remaining for lot in more), own.currency)})
@@ -83,8 +87,10 @@ def of_balance(own: Balance, lots: Sequence[Any], now: datetime) -> list[Step]:
         steps.append(
             {"label": gettext("Held for something that is not settled yet"), "value": signed(-held, own.currency)}
         )
-    label = gettext("Can be spent now")
-    return [*steps, {"label": label, "value": _plain(own.spendable, own.currency), "kind": "result"}]
+    waits = own.type == LOCKED
+    label = gettext("Waiting together") if waits else gettext("Can be spent now")
+    total = own.posted if waits else own.spendable
+    return [*steps, {"label": label, "value": _plain(total, own.currency), "kind": "result"}]
 
 
 def source(far: Any) -> str:
@@ -116,14 +122,20 @@ def _lot(lot: Any, code: str) -> Step:
     return {"label": source(lot), "value": signed(-lot.amount, code), "note": "; ".join(note)}
 
 
-def _part(lot: Any, code: str, now: datetime) -> Step:
-    note = [gettext("of %(sum)s", sum=_plain(lot.amount, code))] if lot.remaining != lot.amount else []
-    off = lot.activates_at > now or (lot.expires_at is not None and lot.expires_at <= now)
-    if lot.activates_at > now:
+def _part(lot: Any, own: Balance, now: datetime) -> Step:
+    note = [gettext("of %(sum)s", sum=_plain(lot.amount, own.currency))] if lot.remaining != lot.amount else []
+    waits, burnt = lot.activates_at > now, lot.expires_at is not None and lot.expires_at <= now
+    if waits:
         note.append(gettext("can be spent from %(day)s", day=format_date(lot.activates_at, "long")))
     note.append(burns(lot.expires_at))
     label = gettext("%(what)s, %(day)s", what=type_name(lot.type), day=format_date(lot.created_at, "long"))
-    return {"label": label, "value": _plain(lot.remaining, code), "note": "; ".join(note), "kind": "off" if off else ""}
+    off = burnt or (waits and own.type != LOCKED)
+    return {
+        "label": label,
+        "value": _plain(lot.remaining, own.currency),
+        "note": "; ".join(note),
+        "kind": "off" if off else "",
+    }
 
 
 def _plain(minor: int, code: str) -> str:

@@ -48,20 +48,22 @@ def test_home_shows_balance_tier_purchases_and_their_reasons(acting, sign_in):
     with acting(CIRCLE, BOB):
         bought = buy(124_000)
         buy(50_000, shop=BOOKS)
-        account = seeded_account()
+        bonus = account()
     page = sign_in(ALICE).get("/me").text
     assert "52<small>.20</small>" in page  # 3 % of 1 240 and of 500
-    for words in ("₽1,240.00", "+37.20", "Polka Books", "Bronze", "₽8,260.00 more to Silver"):
+    for words in ("₽1,240.00", "+37.20", "Polka Books", "Bronze", "₽8,260.00 more by"):
         assert words in page
-    for reason in (f"/me/wallet/{account}/balance", f"/me/purchases/{bought.purchase_id}/why", "/me/why/tier"):
+    for reason in (f"/me/wallet/{bonus}/balance", f"/me/purchases/{bought.purchase_id}/why", "/me/why/tier"):
         assert reason in page
         assert sign_in(ALICE).get(reason).status_code == 200
 
 
-def seeded_account():
+def account(kind="bonus"):
     from portal.extensions import db
 
-    return db.session.scalar(text("SELECT id FROM wallet_accounts WHERE owner_kind = 'member' AND type = 'bonus'"))
+    return db.session.scalar(
+        text("SELECT id FROM wallet_accounts WHERE owner_kind = 'member' AND type = :kind"), {"kind": kind}
+    )
 
 
 def test_what_waits_and_what_burns_next_stand_under_the_balance(acting, sign_in):
@@ -91,7 +93,13 @@ def test_what_waits_and_what_burns_next_stand_under_the_balance(acting, sign_in)
     assert "1,320<small>.00</small>" in page
     assert "320.00 burn on" in page
     assert "+120.00 from" in page
-    assert "Waiting bonus" in page
+    assert "Other balances" not in page
+    with acting(CIRCLE, OLGA):
+        waiting = account("locked")
+    why = sign_in(ALICE).get(f"/me/wallet/{waiting}/balance").text
+    assert f"/me/wallet/{waiting}/balance" in page
+    assert "can be spent from" in why
+    assert ">120.00<" in why.split("Waiting together")[1]
 
 
 def test_a_refund_lowers_what_a_purchase_shows(acting, sign_in):

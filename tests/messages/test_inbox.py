@@ -57,7 +57,7 @@ def test_a_refund_an_undo_and_a_tier_are_told_too(acting, deliver, sign_in):
     page = sign_in(ALICE).get("/me/notifications").text
     for words in (
         "You reached Silver",
-        "From now on you earn 5% of each purchase.",
+        "You earn 5% of each purchase from now on.",
         "Refund of ₽400.00",
         "Purchase undone",
         "+330.00 bonus",
