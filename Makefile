@@ -41,7 +41,7 @@ lint: $(DEV) ## format, lint, types, templates, import directions, lock files
 	@$(BIN)/ruff format --check -q . || { echo "run .venv/bin/ruff format ."; exit 1; }
 	@$(BIN)/ruff check -q .
 	@$(BIN)/djlint --lint --quiet templates
-	@$(BIN)/lint-imports --no-timing >/dev/null || $(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 	@! grep -nE '://|--index|--extra-index|--find-links|file:' requirements*.lock
 

@@ -16,7 +16,7 @@ from workers.tasks import REGISTRY
 def scheduler() -> cron.CronScheduler:
     """The schedule, registered; jobs are JSON like all others (D35)."""
     load_tasks()
-    cron.Queue = partial(cron.Queue, serializer=JSONSerializer)  # type: ignore[misc]
+    cron.Queue = partial(cron.Queue, serializer=JSONSerializer)  # type: ignore[misc, assignment]
     made = cron.CronScheduler(connection=redis())
     for name, seconds in SCHEDULE.items():
         chosen = REGISTRY[name]
@@ -34,4 +34,4 @@ def scheduler() -> cron.CronScheduler:
 
 if __name__ == "__main__":
     configure_logs()
-    scheduler().start()
+    scheduler().start()  # type: ignore[no-untyped-call]

@@ -57,7 +57,8 @@ def sweep() -> None:
     """Activate and expire lots whose moment has come (D14, LOY-5)."""
     from portal.wallets.service import activate_due, expire_due
 
-    each_tenant(lambda: (_until_done(activate_due), _until_done(expire_due)))
+    each_tenant(lambda: _until_done(activate_due))
+    each_tenant(lambda: _until_done(expire_due))
 
 
 @task(Queue.FAST, name="jobs.revive", timeout=60)

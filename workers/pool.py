@@ -1,6 +1,7 @@
 """Workers of one queue: `python -m workers.pool fast 2`. Short jobs run without a fork, long ones in a process each (D35)."""
 
 import sys
+from typing import Any
 
 from rq import SimpleWorker, Worker
 from rq.serializers import JSONSerializer
@@ -15,7 +16,7 @@ from workers.tasks import Queue, rq_queue
 class ForkingWorker(Worker):
     """Forks for each job; the child drops the parent's connections without closing them, and opens its own."""
 
-    def main_work_horse(self, *args: object, **kwargs: object) -> None:
+    def main_work_horse(self, *args: Any, **kwargs: Any) -> None:
         forget_connections()
         super().main_work_horse(*args, **kwargs)
 

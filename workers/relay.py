@@ -42,7 +42,7 @@ def main() -> None:
 def _carry(connection: psycopg.Connection[object]) -> None:
     while not _stopping:
         try:
-            ears = redis().pubsub(ignore_subscribe_messages=True)
+            ears = redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             ears.subscribe(channel(WAKE_CHANNEL))
             while not _stopping:
                 relay_once(connection)

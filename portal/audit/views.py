@@ -69,4 +69,5 @@ def address(kind: str | None, key: UUID | None) -> str:
     if kind not in pages or key is None:
         return ""
     endpoint, name = pages[kind]
-    return url_for(endpoint, **{name: key})
+    values: dict[str, Any] = {name: key}
+    return url_for(endpoint, **values)

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def secret_key(var: Path) -> str:
     return path.read_text().strip()
 
 
-def write_private(path: Path, content: dict[str, object]) -> None:
+def write_private(path: Path, content: Mapping[str, object]) -> None:
     """A JSON file that nobody else may read, whole or not at all."""
     draft = path.with_suffix(".draft")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -28,7 +28,7 @@ def summary() -> Sequence[Any]:
 
 def listed(status: str, subscriber: str = "") -> Select[Any]:
     """Deliveries in a state, with their message."""
-    statement = select(
+    statement: Any = select(
         OutboxDelivery.id,
         OutboxDelivery.subscriber,
         OutboxDelivery.status,

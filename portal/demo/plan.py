@@ -1,5 +1,6 @@
 """The demo world as data: three communities, their shops, their people. Everything here is invented."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portal.demo.rhythm import Trade
@@ -28,7 +29,7 @@ class Shop:
     bill: float
     spread: float
     week: tuple[float, ...]
-    hours: dict[int, float]
+    hours: Mapping[int, float]
     season: tuple[float, ...] = FLAT
     confirmation: str = "card_scan"
 

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ class Trade:
     bill: float
     spread: float
     week: tuple[float, ...]
-    hours: dict[int, float]
+    hours: Mapping[int, float]
     season: tuple[float, ...] = (1.0,) * 12
     step: int = 10
 

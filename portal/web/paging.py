@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import request, url_for
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 
 from portal.extensions import db
 
@@ -21,7 +21,7 @@ COUNTED = 1000
 class Sort:
     """A column that a list can be sorted by; `read` makes its value from the text in a cursor."""
 
-    column: ColumnElement[Any]
+    column: Any
     read: Callable[[Any], Any] = str
     default_down: bool = False
 
@@ -60,7 +60,7 @@ def page(
     *,
     sorts: Mapping[str, Sort],
     default: str,
-    key: ColumnElement[UUID],
+    key: Any,
     size: int = SIZE,
     filters: Mapping[str, str] | None = None,
 ) -> Page:

@@ -33,4 +33,4 @@ def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         from prometheus_client import multiprocess
 
-        multiprocess.mark_process_dead(worker.pid)
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -10,7 +10,24 @@ from sqlalchemy import func, select
 from portal.identity import cards, queries, service
 from portal.identity.models import User
 from portal.kernel.audit import AuditEntry
-from tests.cast import ALICE, BOB, CAROL, CIRCLE, ED, EVE, FRANK, GLOBEX, IRINA, MALLORY, OLGA, PEOPLE, SAM, TRENT, luhn, uid
+from tests.cast import (
+    ALICE,
+    BOB,
+    CAROL,
+    CIRCLE,
+    ED,
+    EVE,
+    FRANK,
+    GLOBEX,
+    IRINA,
+    MALLORY,
+    OLGA,
+    PEOPLE,
+    SAM,
+    TRENT,
+    luhn,
+    uid,
+)
 
 LIST, NEW, CSV = "/admin/members", "/admin/members/new", "/admin/members/download.csv"
 PROFILE = f"/admin/members/{ALICE.id}"

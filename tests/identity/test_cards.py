@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.identity.cards import check_digit, new_card_number, shown, short_code, valid_card
+from portal.identity.cards import check_digit, new_card_number, short_code, shown, valid_card
 
 CARD = "40712265903" + check_digit("40712265903")
 
