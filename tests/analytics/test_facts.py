@@ -27,7 +27,12 @@ def shown(tenant=CIRCLE):
 
 def plant(**values):
     """A fact that no purchase stands behind."""
-    row = {"tenant_id": CIRCLE.id, "ts": datetime(2026, 1, 5, 12, tzinfo=UTC), "ingested_at": datetime(2026, 1, 6), **values}
+    row = {
+        "tenant_id": CIRCLE.id,
+        "ts": datetime(2026, 1, 5, 12, tzinfo=UTC),
+        "ingested_at": datetime(2026, 1, 6),
+        **values,
+    }
     token = {"insert_deduplication_token": str(new_id())}
     client().insert("transaction_facts", [list(row.values())], column_names=list(row), settings=token)
 
@@ -106,7 +111,9 @@ def test_a_rebuild_brings_everything_back_and_leaves_nothing_foreign(acting, del
     with acting(CIRCLE, BOB):
         for n in range(30):
             day = datetime.now(UTC) - timedelta(days=13 * n, hours=1)
-            buy(1_000 + n, member=(ALICE, EVE)[n % 2], occurred_at=day, till='the "big", one\nleft \\N', historical=True)
+            buy(
+                1_000 + n, member=(ALICE, EVE)[n % 2], occurred_at=day, till='the "big", one\nleft \\N', historical=True
+            )
         buy(77, till="\\N")
     with acting(GLOBEX, MALLORY):
         buy(9_900, member=TRENT, shop=FOREIGN_CAFE)
@@ -120,7 +127,9 @@ def test_a_rebuild_brings_everything_back_and_leaves_nothing_foreign(acting, del
         assert reconcile.rebuild() == 31
     assert shown() == before
     assert shown(GLOBEX) == foreign
-    tills = client().query("SELECT DISTINCT till FROM v_facts(tenant = {t:UUID}) ORDER BY till", parameters={"t": CIRCLE.id})
+    tills = client().query(
+        "SELECT DISTINCT till FROM v_facts(tenant = {t:UUID}) ORDER BY till", parameters={"t": CIRCLE.id}
+    )
     assert [row[0] for row in tills.result_rows] == ["\\N", 'the "big", one\nleft \\N']
 
 
@@ -150,7 +159,9 @@ def test_a_receiver_that_is_down_puts_all_off_at_once(acting, deliver, monkeypat
     deliver()
     with acting(CIRCLE):
         rows = db.session.execute(
-            text("SELECT status, attempts, last_error FROM outbox_deliveries WHERE subscriber = 'analytics.purchase_facts'")
+            text(
+                "SELECT status, attempts, last_error FROM outbox_deliveries WHERE subscriber = 'analytics.purchase_facts'"
+            )
         ).all()
         assert {(r.status, r.attempts) for r in rows} == {("pending", 1)}
         assert all("gone" in r.last_error for r in rows)
