@@ -164,10 +164,13 @@ def differing(kept: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in {*kept, *now} if kept.get(name) != now.get(name))
 
 
-_POST = text("SELECT ledger.post(cast(:postings AS jsonb), :at)")
-_BATCH = text(
-    "SELECT ledger.post_batch(cast(:rows AS jsonb), :currency, :business, cast(:source AS text), cast(:module AS text), :at)"
-)
+_POST = "SELECT ledger.post(%s::jsonb, %s)"
+_BATCH = "SELECT ledger.post_batch(%s::jsonb, %s, %s, %s, %s, %s)"
+
+
+def _call(statement: str, *values: object) -> Any:
+    """The driver's own statement: the hot path carries no ORM options."""
+    return db.session.connection().exec_driver_sql(statement, values).scalar()
 
 
 def post(*postings: Posting) -> list[Posted]:
@@ -178,7 +181,7 @@ def post(*postings: Posting) -> list[Posted]:
     """
     made = [p.plain() for p in postings]
     try:
-        answers = db.session.scalar(_POST, {"postings": json.dumps(made, default=plain), "at": clock.now()}) or []
+        answers = _call(_POST, json.dumps(made, default=plain), clock.now())
     except DBAPIError as error:
         raise _named(error, postings) from error
     results = [_posted(answer) for answer in answers]
@@ -268,16 +271,9 @@ def post_batch(
         )
     if not made:
         return BatchPosted(0, [], [])
-    values = {
-        "rows": json.dumps(made, default=plain),
-        "currency": currency,
-        "business": business_id,
-        "source": source,
-        "module": module,
-        "at": clock.now(),
-    }
     try:
-        done = BatchPosted(**db.session.scalar(_BATCH, values))
+        rows_sent = json.dumps(made, default=plain)
+        done = BatchPosted(**_call(_BATCH, rows_sent, currency, business_id, source, module, clock.now()))
     except DBAPIError as error:
         raise _named(error, ()) from error
     if done.posted:

@@ -1,4 +1,8 @@
-"""The ledger as members feel it: LOY-1 to LOY-6, WAL-2 to WAL-4, WAL-7, D14 to D19."""
+"""The ledger as members feel it: LOY-1 to LOY-6, WAL-2 to WAL-4, WAL-7, D14 to D19.
+
+Seen red, each by taking one guard out of `migrations/sql/ledger.sql`: the comparison of the request hash, the dates of a
+lot in what may be spent, the shortfall after drawing lots, the cap of a partial take-back, the conflict clause of a batch.
+"""
 
 from datetime import timedelta
 

@@ -88,7 +88,11 @@ class Books(RuleBasedStateMachine):
         return posting.external_id, done
 
     def _free(self):
-        return [lot for lot in self.lots.values() if lot.left and not lot.waits and (lot.ends is None or lot.ends > self.now)]
+        return [
+            lot
+            for lot in self.lots.values()
+            if lot.left and not lot.waits and (lot.ends is None or lot.ends > self.now)
+        ]
 
     def _in_order(self, lots, own=None):
         return sorted(lots, key=lambda lot: (lot.key != own, lot.ends is None, lot.ends or self.now, lot.born))
@@ -176,7 +180,12 @@ class Books(RuleBasedStateMachine):
                 post(Posting(**{**{f: getattr(posting, f) for f in posting.__slots__}, "amount": posting.amount + 1}))
             return
         again = post(posting)
-        assert (again.transaction_id, again.replayed, again.amount, again.allocations) == (done.transaction_id, True, done.amount, done.allocations)
+        assert (again.transaction_id, again.replayed, again.amount, again.allocations) == (
+            done.transaction_id,
+            True,
+            done.amount,
+            done.allocations,
+        )
 
     @invariant()
     def the_books_agree_with_the_model(self):
@@ -185,7 +194,9 @@ class Books(RuleBasedStateMachine):
         self._at()
         own = {b.type: b for b in queries.balances(ALICE.id)}
         found = tuple(own[kind].posted if kind in own else 0 for kind in ("bonus", "locked"))
-        assert found == tuple(sum(lot.left for lot in self.lots.values() if lot.waits is waits) for waits in (False, True))
+        assert found == tuple(
+            sum(lot.left for lot in self.lots.values() if lot.waits is waits) for waits in (False, True)
+        )
         assert (own["bonus"].spendable if "bonus" in own else 0) == sum(lot.left for lot in self._free())
         assert verify() == []
 
@@ -194,5 +205,11 @@ def test_any_interleaving_keeps_the_books(acting):
     Books.acting = staticmethod(acting)
     run_state_machine_as_test(
         Books,
-        settings=settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True),
+        settings=settings(
+            max_examples=15,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            derandomize=True,
+        ),
     )

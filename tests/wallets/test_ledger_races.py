@@ -64,8 +64,15 @@ def test_r6_crossed_transfers_end_without_a_deadlock(acting, at_once):
         post(given(ALICE, 1000, "a"), given(EVE, 1000, "e"))
 
     def transfer(n, giver, taker):
-        return Posting(type="transfer", source="test", external_id=f"t{n}", currency="RUB", amount=7, payer=Account.member(giver.id),
-                       payee=Account.member(taker.id))
+        return Posting(
+            type="transfer",
+            source="test",
+            external_id=f"t{n}",
+            currency="RUB",
+            amount=7,
+            payer=Account.member(giver.id),
+            payee=Account.member(taker.id),
+        )
 
     results = at_once([transfer(n, *((ALICE, EVE) if n % 2 else (EVE, ALICE))) for n in range(14)])
     assert all(not isinstance(r, Exception) for r in results)

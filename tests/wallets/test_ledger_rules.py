@@ -139,7 +139,10 @@ def test_a_debt_is_paid_by_whatever_comes_first(acting):
 
     @command("test.batch")
     def batch(*amounts):
-        rows = [Accrual(external_id=f"b{n}", member_id=ALICE.id, amount=a, occurred_at=clock.now()) for n, a in enumerate(amounts)]
+        rows = [
+            Accrual(external_id=f"b{n}", member_id=ALICE.id, amount=a, occurred_at=clock.now())
+            for n, a in enumerate(amounts)
+        ]
         return service.post_batch(rows, currency="RUB", business_id=CAFE.id, source="batch").posted
 
     with acting(CIRCLE, BOB):
@@ -195,7 +198,9 @@ def test_a_restored_lot_can_expire_again(acting):
         assert balance(ALICE) == 30
         later(20)
         assert service.expire_due() == 1
-        keys = db.session.scalars(text("SELECT external_id FROM ledger_transactions WHERE type = 'expiry' ORDER BY seq")).all()
+        keys = db.session.scalars(
+            text("SELECT external_id FROM ledger_transactions WHERE type = 'expiry' ORDER BY seq")
+        ).all()
         assert [k.rpartition(":")[2] for k in keys] == ["1", "2"]
         assert balance(ALICE) == 0
 
@@ -224,7 +229,10 @@ def test_a_bulk_accrual_tells_what_it_left_alone(acting):
 
     @command("test.batch")
     def batch(*rows):
-        made = [Accrual(external_id=k, member_id=ALICE.id, amount=a, occurred_at=clock.now() - timedelta(days=1)) for k, a in rows]
+        made = [
+            Accrual(external_id=k, member_id=ALICE.id, amount=a, occurred_at=clock.now() - timedelta(days=1))
+            for k, a in rows
+        ]
         return service.post_batch(made, currency="RUB", business_id=CAFE.id, source="batch")
 
     with acting(CIRCLE, BOB):
@@ -238,4 +246,14 @@ def test_a_bulk_accrual_tells_what_it_left_alone(acting):
 
 def test_an_account_of_an_unknown_kind_is_not_made(acting):
     with acting(CIRCLE, BOB), pytest.raises(DBAPIError, match="no account of this kind"):
-        post(Posting(type="accrual", source="test", external_id="x", currency="RUB", amount=5, payer=Account.issuance(), payee=Account.member(ALICE.id, "bonsu")))
+        post(
+            Posting(
+                type="accrual",
+                source="test",
+                external_id="x",
+                currency="RUB",
+                amount=5,
+                payer=Account.issuance(),
+                payee=Account.member(ALICE.id, "bonsu"),
+            )
+        )
