@@ -51,6 +51,7 @@ def tier() -> Response:
     place = progress(current_user.id)
     return render(
         "home/why.html",
+        fragment="slip",
         place=place,
         steps=steps(place) if place else [],
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask_babel import gettext
+from flask_babel import lazy_gettext as _
 
 IN_APP, EMAIL = "in_app", "email"
 CHANNELS = (IN_APP, EMAIL)
@@ -49,17 +49,21 @@ def wanted(workflow: str, channel: str, chosen: Choices) -> bool:
     return channel in rule.channels
 
 
+_NAMES = {
+    "purchase": _("Purchases and refunds"),
+    "tier": _("Changes of your tier"),
+    "welcome": _("First steps"),
+    "work": _("Imports and reports you started"),
+    "security": _("Safety of your account"),
+}
+_CHANNEL_NAMES = {IN_APP: _("In the inbox"), EMAIL: _("By mail")}
+
+
 def workflow_name(name: str) -> str:
     """What can be switched on and off, in words."""
-    return {
-        "purchase": gettext("Purchases and refunds"),
-        "tier": gettext("Changes of your tier"),
-        "welcome": gettext("First steps"),
-        "work": gettext("Imports and reports you started"),
-        "security": gettext("Safety of your account"),
-    }.get(name, name)
+    return str(_NAMES.get(name, name))
 
 
 def channel_name(name: str) -> str:
     """Where news arrives, in words."""
-    return {IN_APP: gettext("In the inbox"), EMAIL: gettext("By mail")}.get(name, name)
+    return str(_CHANNEL_NAMES.get(name, name))

@@ -2,55 +2,59 @@
 
 from collections.abc import Sequence
 
-from flask_babel import gettext
+from flask_babel import lazy_gettext as _
 
 from portal.kernel import money
 from portal.web.locale import current as locale
 
+# Spoken when they are read: a statement names its kinds many times over.
+_TYPES = {
+    "accrual": _("Bonus earned"),
+    "redemption": _("Paid with bonus"),
+    "refund_reversal": _("Taken back after a refund"),
+    "refund_restore": _("Given back after a refund"),
+    "activation": _("Became spendable"),
+    "expiry": _("Burnt"),
+    "adjustment": _("Correction"),
+    "transfer": _("Transfer"),
+    "deposit": _("Top-up"),
+    "withdrawal": _("Withdrawal"),
+    "merge": _("Came with another account"),
+    "opening_balance": _("Brought from the old programme"),
+    "reward": _("Reward"),
+}
+_ICONS = {
+    "accrual": "coin",
+    "redemption": "receipt",
+    "refund_reversal": "receipt-refund",
+    "refund_restore": "arrow-back-up",
+    "activation": "clock",
+    "expiry": "flame",
+    "adjustment": "adjustments-horizontal",
+    "opening_balance": "history",
+    "reward": "gift",
+}
+_ACCOUNTS = {
+    "bonus": _("Bonus"),
+    "main": _("Money"),
+    "locked": _("Waiting bonus"),
+    "points": _("Points"),
+}
+
 
 def type_name(kind: str) -> str:
     """A posting's type (G5)."""
-    names = {
-        "accrual": gettext("Bonus earned"),
-        "redemption": gettext("Paid with bonus"),
-        "refund_reversal": gettext("Taken back after a refund"),
-        "refund_restore": gettext("Given back after a refund"),
-        "activation": gettext("Became spendable"),
-        "expiry": gettext("Burnt"),
-        "adjustment": gettext("Correction"),
-        "transfer": gettext("Transfer"),
-        "deposit": gettext("Top-up"),
-        "withdrawal": gettext("Withdrawal"),
-        "merge": gettext("Came with another account"),
-        "opening_balance": gettext("Brought from the old programme"),
-        "reward": gettext("Reward"),
-    }
-    return names.get(kind, kind)
+    return str(_TYPES.get(kind, kind))
 
 
 def type_icon(kind: str) -> str:
-    """The sign beside a movement that no shop brought about."""
-    return {
-        "accrual": "coin",
-        "redemption": "receipt",
-        "refund_reversal": "receipt-refund",
-        "refund_restore": "arrow-back-up",
-        "activation": "clock",
-        "expiry": "flame",
-        "adjustment": "adjustments-horizontal",
-        "opening_balance": "history",
-        "reward": "gift",
-    }.get(kind, "arrows-left-right")
+    """The sign beside a movement."""
+    return _ICONS.get(kind, "arrows-left-right")
 
 
 def account_name(kind: str) -> str:
     """An account's type (WAL-6)."""
-    return {
-        "bonus": gettext("Bonus"),
-        "main": gettext("Money"),
-        "locked": gettext("Waiting bonus"),
-        "points": gettext("Points"),
-    }.get(kind, kind)
+    return str(_ACCOUNTS.get(kind, kind))
 
 
 def signed(minor: int, code: str) -> str:

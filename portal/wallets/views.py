@@ -1,13 +1,10 @@
 """The member's wallet: accounts, what burns when, the statement, and why each line is what it is."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Iterator, Mapping
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from flask import abort, request
-from flask_babel import format_date, gettext
+from flask_babel import gettext
 from flask_login import current_user
 from sqlalchemy import Uuid, cast, func
 from werkzeug.wrappers import Response
@@ -17,7 +14,8 @@ from portal.kernel.authz import LOGIN, PortalBlueprint
 from portal.kernel.money import decimal_string
 from portal.purchases.views.trace import steps as purchase_steps
 from portal.wallets import burning, provenance, queries, statement, why
-from portal.wallets.labels import account_name, parts, signed, type_icon, type_name
+from portal.wallets.labels import account_name, parts, signed, type_name
+from portal.wallets.lines import by_day
 from portal.wallets.models import LedgerEntry
 from portal.wallets.purse import LOCKED, Purse, purse
 from portal.wallets.queries import Balance
@@ -62,6 +60,7 @@ def _show(own: Purse, shown: Balance | None) -> Response:
         size=SIZE,
         filters=chosen,
     )
+    overview = statement.overview(shown.account_id)
     days = burning.by_day(queries.expiries(shown.account_id), zone())
     return render(
         "wallets/show.html",
@@ -69,25 +68,14 @@ def _show(own: Purse, shown: Balance | None) -> Response:
         shown=shown,
         waits=shown.type == LOCKED,
         page=rows,
-        running=statement.running(rows.rows),
-        overview=statement.overview(shown.account_id),
-        groups=_by_day(rows.rows),
+        days_of_lines=by_day(rows.rows, statement.running(rows.rows)),
+        overview=overview,
+        kinds=[(kind, type_name(kind)) for kind in overview.types],
         days=days,
         calendar=burning.month(days, request.args.get("month", ""), clock.today(zone()), shown.currency),
-        formula=why.formula,
-        type_name=type_name,
-        type_icon=type_icon,
         account_name=account_name,
         parts=parts,
-        signed=signed,
     )
-
-
-def _by_day(rows: Sequence[Any]) -> list[tuple[str, list[Any]]]:
-    """The lines under the days of the reader's zone."""
-    own = ZoneInfo(zone())
-    days = groupby(rows, key=lambda row: row.occurred_at.astimezone(own).date())
-    return [(format_date(day, "d MMMM y, EEEE"), list(lines)) for day, lines in days]
 
 
 def _download(shown: Balance, chosen: Mapping[str, str]) -> Response:
@@ -129,6 +117,7 @@ def entry(entry_id: UUID) -> Response:
     brought = row.amount > 0
     return render(
         "wallets/entry.html",
+        fragment="slip",
         row=row,
         figure=signed(row.amount, row.currency),
         steps=earned or why.of_entry(row, provenance.drawn(row)),
@@ -145,6 +134,7 @@ def balance(account_id: UUID) -> Response:
     steps = why.of_balance(own, queries.lots_of(account_id), clock.now())
     return render(
         "wallets/balance.html",
+        fragment="slip",
         own=own,
         steps=steps,
         figure="".join(parts(own.posted if own.type == LOCKED else own.spendable, own.currency)),
