@@ -1,8 +1,9 @@
 """The forms of businesses, staff and keys."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
-from flask import g
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from wtforms import Form, FormField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
@@ -13,7 +14,7 @@ from portal.kernel.authz import Permission
 from portal.kernel.model import I18n
 from portal.partners.keys import SCOPES
 from portal.web.forms import REQUIRED, PortalForm, no_nul
-from portal.web.locale import SUPPORTED
+from portal.web.locale import offered
 
 CONFIRMATIONS = ("none", "card_scan", "code")
 DAYS = (
@@ -63,9 +64,10 @@ class BusinessForm(PortalForm):
         default="card_scan",
     )
 
-    def values(self) -> dict[str, Any]:
-        """What the service takes, without the slug."""
-        about = I18n({code: text for code in SUPPORTED if (text := (self.about.form[code].data or "").strip())})
+    def values(self, before: I18n | None = None) -> dict[str, Any]:
+        """What the service takes, without the slug. A text in a language that the form does not show stays as it was."""
+        texts = {**(before or {}), **{code: (self.about.form[code].data or "").strip() for code in offered()}}
+        about = I18n({code: text for code, text in texts.items() if text})
         return {
             "name": self.name.data,
             "category": self.category.data or "",
@@ -96,18 +98,31 @@ class StaffForm(PortalForm):
     role = SelectField(
         _l("Role"),
         choices=[
-            SelectChoice("cashier", _l("Cashier: the till")),
-            SelectChoice("manager", _l("Manager: till, desk, imports")),
-            SelectChoice("owner", _l("Owner: everything, staff and keys too")),
+            SelectChoice("cashier", _l("Cashier")),
+            SelectChoice("manager", _l("Manager")),
+            SelectChoice("owner", _l("Owner")),
         ],
     )
+    location_id = SelectField(_l("Place"), default="")
+
+    def __init__(self, places: Sequence[Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.location_id.choices = [
+            SelectChoice("", gettext("every place")),
+            *(SelectChoice(str(p.id), p.name) for p in places),
+        ]
+
+    @property
+    def place(self) -> UUID | None:
+        """The chosen place; None for all of them."""
+        return UUID(self.location_id.data) if self.location_id.data else None
 
 
 class KeyForm(PortalForm):
     """A key for a till or a program."""
 
     name = StringField(_l("What uses it"), [DataRequired(REQUIRED), no_nul, Length(max=80)])
-    scopes = SelectMultipleField(_l("What it may do"), validate_choice=True)
+    scopes = SelectMultipleField(_l("What it may do"), validators=[DataRequired(_l("Tick at least one."))])
     days = SelectField(_l("How long"), choices=list(DAYS), default="0")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -133,6 +148,10 @@ def role_name(role: str) -> str:
     return {"cashier": gettext("Cashier"), "manager": gettext("Manager"), "owner": gettext("Owner")}.get(role, role)
 
 
-def tenant_languages() -> list[str]:
-    """The languages whose fields a form shows."""
-    return [code for code in g.tenant.locales if code in SUPPORTED]
+def role_note(role: str) -> str:
+    """What a business role may do."""
+    return {
+        "cashier": gettext("Works the till: finds and enrols members, takes payments, gives refunds."),
+        "manager": gettext("All that, and the desk: figures, purchases with their file, imports."),
+        "owner": gettext("All that, and names the staff and the API keys. There is always one."),
+    }[role]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, true
 
 from portal.extensions import db
 from portal.identity.models import User
@@ -28,17 +28,21 @@ def open_businesses() -> Sequence[Any]:
     ).all()
 
 
-def businesses(q: str = "", *, archived: bool = False) -> Select[Any]:
-    """The admin's list; `q` is the beginning of a name or address."""
-    staff = (
-        select(func.count())
-        .where(
-            BusinessStaff.tenant_id == Business.tenant_id,
-            BusinessStaff.business_id == Business.id,
-            BusinessStaff.archived_at.is_(None),
-        )
-        .scalar_subquery()
+STAFF = (
+    select(func.count())
+    .where(
+        BusinessStaff.tenant_id == Business.tenant_id,
+        BusinessStaff.business_id == Business.id,
+        BusinessStaff.archived_at.is_(None),
     )
+    .correlate(Business)
+    .scalar_subquery()
+)
+STATES = {"open": Business.archived_at.is_(None), "closed": Business.archived_at.is_not(None), "all": true()}
+
+
+def businesses(q: str = "", state: str = "open") -> Select[Any]:
+    """The admin's list; `q` is in the name, in the address or begins the kind."""
     statement = select(
         Business.id,
         Business.slug,
@@ -49,12 +53,13 @@ def businesses(q: str = "", *, archived: bool = False) -> Select[Any]:
         Business.spend_confirmation,
         Business.archived_at,
         Business.created_at,
-        staff.label("staff"),
-    ).where(Business.archived_at.is_not(None) if archived else Business.archived_at.is_(None))
+        STAFF.label("staff"),
+    ).where(STATES.get(state, STATES["open"]))
     if q:
         statement = statement.where(
-            func.lower(Business.name).startswith(q.lower(), autoescape=True)
-            | Business.slug.startswith(q.lower(), autoescape=True)
+            func.lower(Business.name).contains(q.lower(), autoescape=True)
+            | Business.slug.contains(q.lower(), autoescape=True)
+            | func.lower(Business.category).startswith(q.lower(), autoescape=True)
         )
     return statement
 

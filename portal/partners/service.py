@@ -89,17 +89,43 @@ def _locked(business_id: UUID) -> Business:
 
 @command("location.create")
 def add_location(business_id: UUID, *, name: str, address: str = "") -> UUID:
-    """A further place of a business. Raises `Conflict` when it has one of that name."""
-    known = select(BusinessLocation.id).where(
-        BusinessLocation.business_id == business_id, BusinessLocation.name == name
-    )
-    if db.session.scalar(known):
+    """A further place of a business; a closed one of that name opens again. Raises `Conflict` when one of that name is open."""
+    place = db.session.scalars(
+        select(BusinessLocation)
+        .where(BusinessLocation.business_id == business_id, BusinessLocation.name == name)
+        .with_for_update()
+    ).one_or_none()
+    if place is None:
+        place = BusinessLocation(business_id=business_id, name=name)
+        db.session.add(place)
+    elif place.archived_at is None:
         raise Conflict(gettext("There is a place of that name already."))
-    place = BusinessLocation(business_id=business_id, name=name, address=address)
-    db.session.add(place)
-    db.session.flush()
+    place.address, place.archived_at, place.archived_by = address, None, None
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        raise Conflict(gettext("There is a place of that name already.")) from error
     journal().about("business", business_id)
     return place.id
+
+
+@command("location.archive")
+def close_location(business_id: UUID, location_id: UUID) -> None:
+    """Close a place: no longer offered, still in history. Its staff keep their posts, for every place."""
+    place = db.session.scalars(
+        select(BusinessLocation)
+        .where(
+            BusinessLocation.business_id == business_id,
+            BusinessLocation.id == location_id,
+            BusinessLocation.archived_at.is_(None),
+        )
+        .with_for_update()
+    ).one_or_none()
+    if place is None:
+        raise NotFound(gettext("There is no such place."))
+    place.archived_at, place.archived_by = clock.now(), g.get("actor_id")
+    db.session.execute(update(BusinessStaff).where(BusinessStaff.location_id == location_id).values(location_id=None))
+    journal().about("business", business_id)
 
 
 @command("staff.add")

@@ -1,0 +1,70 @@
+"""Staff on the owner's desk: who works here, giving a post, ending one."""
+
+from uuid import UUID
+
+from flask import flash, g, redirect, request, url_for
+from flask_babel import gettext
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from portal.identity.queries import find_member
+from portal.kernel.authz import BUSINESS_ROLES
+from portal.kernel.authz import Permission as P
+from portal.kernel.errors import PortalError
+from portal.partners import queries, service
+from portal.partners.forms import StaffForm, role_name, role_note
+from portal.partners.models import BusinessStaff
+from portal.partners.views.blueprints import desk
+from portal.web.fragments import render
+from portal.web.lookup import get_or_404
+
+
+@desk.route("/staff", methods=["GET", "POST"], permission=P.STAFF_MANAGE)
+def staff() -> Response:
+    """Who works here; a member is given a post by their exact e-mail, phone or card."""
+    form = StaffForm(queries.locations_of(g.business.id))
+    if request.method == "GET":
+        return _page(form)
+    if form.validate():
+        member = find_member(form.who.data or "")
+        if member is None:
+            words = gettext("Nobody in this circle has that. The person joins first, as a member.")
+            form.who.errors = [*form.who.errors, words]
+        else:
+            try:
+                service.add_staff(g.business.id, member.id, form.role.data, location_id=form.place)
+            except PortalError as refused:
+                form.who.errors = [*form.who.errors, refused.message]
+            else:
+                flash(gettext("%(name)s works here now.", name=member.name))
+                return _to_list()
+    return _page(form, 422)
+
+
+@desk.route("/staff/<uuid:staff_id>/end", methods=["POST"], permission=P.STAFF_MANAGE)
+def end_staff(staff_id: UUID) -> Response:
+    """End a post."""
+    own = select(BusinessStaff).where(BusinessStaff.business_id == g.business.id, BusinessStaff.archived_at.is_(None))
+    get_or_404(own, staff_id)
+    try:
+        service.remove_staff(g.business.id, staff_id)
+    except service.LastOwner as refused:
+        return _page(StaffForm(queries.locations_of(g.business.id), formdata=None), refused.status, refused.message)
+    flash(gettext("The post is ended; it holds from the next page on."))
+    return _to_list()
+
+
+def _page(form: StaffForm, status: int = 200, refusal: str = "") -> Response:
+    return render(
+        "partners/staff.html",
+        form=form,
+        staff=queries.staff_of(g.business.id),
+        roles=[(role_name(role), role_note(role)) for role in BUSINESS_ROLES],
+        role_name=role_name,
+        refusal=refusal,
+        status=status,
+    )
+
+
+def _to_list() -> Response:
+    return redirect(url_for("partners_desk.staff", business=g.business.slug), code=303)
