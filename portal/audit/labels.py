@@ -1,52 +1,169 @@
-"""Acts in words."""
+"""Acts, kinds of things and fields in words. The names in the log are frozen; these are not."""
 
 from flask_babel import gettext
 
 
-def action_name(action: str) -> str:
-    """What a command's frozen name means; an unlisted one is shown as it is."""
-    names = {
-        "purchase.record": gettext("Purchase recorded"),
-        "purchase.record_history": gettext("Past sales recorded"),
-        "purchase.refund": gettext("Refund given"),
-        "purchase.undo": gettext("Purchase undone"),
-        "member.register": gettext("Member enrolled"),
-        "member.join": gettext("Member joined"),
-        "member.suspend": gettext("Account stopped"),
-        "member.unsuspend": gettext("Account opened again"),
-        "member.edit": gettext("Contacts changed"),
-        "session.open": gettext("Signed in"),
-        "session.close": gettext("Signed out"),
-        "wallet.adjust": gettext("Balance corrected"),
-        "wallet.expire": gettext("Bonus burnt"),
-        "business.create": gettext("Business opened"),
-        "business.update": gettext("Business changed"),
-        "business.archive": gettext("Business closed"),
-        "business.reopen": gettext("Business opened again"),
-        "staff.add": gettext("Post given"),
-        "staff.remove": gettext("Post ended"),
-        "key.create": gettext("API key made"),
-        "key.revoke": gettext("API key revoked"),
-        "tiers.update": gettext("Tiers changed"),
-        "tenant.update": gettext("Settings changed"),
-        "delivery.replay": gettext("Delivery sent again"),
-        "delivery.replay_all": gettext("Deliveries sent again"),
-        "audit.export": gettext("Audit log downloaded"),
-        "members.export": gettext("Members downloaded"),
+def actions() -> dict[str, str]:
+    """Every command's name in words, in the order of a list to choose from."""
+    return {
+        **_shop_acts(),
+        **_member_acts(),
+        "business.create": gettext("opened a business"),
+        "business.update": gettext("changed a business"),
+        "business.archive": gettext("closed a business"),
+        "business.reopen": gettext("opened a business again"),
+        "location.create": gettext("added a place"),
+        "location.archive": gettext("closed a place"),
+        "staff.add": gettext("gave a post"),
+        "staff.remove": gettext("ended a post"),
+        "key.create": gettext("made an API key"),
+        "key.rotate": gettext("renewed an API key"),
+        "key.revoke": gettext("revoked an API key"),
+        "role.grant": gettext("gave a role in the circle"),
+        "loyalty.create_program": gettext("set up the tiers"),
+        "loyalty.update_program": gettext("changed the tiers"),
+        "loyalty.set_tier": gettext("set a member’s tier"),
+        "loyalty.qualify": gettext("counted towards a tier"),
+        "loyalty.disqualify": gettext("took back from a tier"),
+        "loyalty.recheck_tiers": gettext("checked the tiers again"),
+        "loyalty.rebuild": gettext("counted the tiers anew"),
+        "tenant.update": gettext("changed the settings"),
+        "tenant.move_clock": gettext("moved the sandbox’s clock"),
+        **_machine_acts(),
     }
-    return names.get(action, action)
+
+
+def _shop_acts() -> dict[str, str]:
+    return {
+        "purchase.record": gettext("recorded a purchase"),
+        "purchase.record_history": gettext("recorded past sales"),
+        "purchase.refund": gettext("gave a refund"),
+        "purchase.undo": gettext("took a purchase back"),
+        "purchase.request_spend_code": gettext("asked for a code to pay with bonus"),
+        "purchases.export": gettext("downloaded purchases"),
+        "wallet.adjust": gettext("corrected a balance"),
+        "wallet.activate": gettext("made waiting bonus spendable"),
+        "wallet.expire": gettext("burnt bonus whose time was over"),
+        "wallet.fold": gettext("summed up an account"),
+    }
+
+
+def _member_acts() -> dict[str, str]:
+    return {
+        "member.register": gettext("enrolled a member"),
+        "member.register_batch": gettext("enrolled members from a file"),
+        "member.enrol_at_till": gettext("enrolled a member at the till"),
+        "member.write_in": gettext("wrote a member in"),
+        "member.join": gettext("joined"),
+        "member.edit": gettext("corrected a member’s contacts"),
+        "member.edit_profile": gettext("changed their profile"),
+        "member.choose_language": gettext("chose a language"),
+        "member.set_password": gettext("set a password"),
+        "member.change_password": gettext("changed their password"),
+        "member.end_sessions": gettext("signed a member out everywhere"),
+        "member.suspend": gettext("stopped an account"),
+        "member.unsuspend": gettext("opened an account again"),
+        "members.export": gettext("downloaded members"),
+        "session.open": gettext("signed in"),
+        "session.close": gettext("signed out"),
+        "session.revoke": gettext("signed a device out"),
+        "session.revoke_others": gettext("signed all other devices out"),
+        "notifications.see": gettext("saw the inbox"),
+        "notifications.read": gettext("read a notification"),
+        "notifications.archive": gettext("put a notification away"),
+        "notifications.bring_back": gettext("brought a notification back"),
+        "notifications.choose": gettext("chose what to be told"),
+        "notifications.stop_mail": gettext("stopped the mails"),
+    }
+
+
+def _machine_acts() -> dict[str, str]:
+    return {
+        "import.start": gettext("started an import"),
+        "import.batch": gettext("imported lines of a file"),
+        "file.begin": gettext("began to keep a file"),
+        "file.store": gettext("kept a file"),
+        "file.drop": gettext("dropped a file"),
+        "job.start": gettext("started long work"),
+        "job.start_here": gettext("started long work"),
+        "job.take": gettext("took up long work"),
+        "job.report": gettext("reported on long work"),
+        "job.finish": gettext("finished long work"),
+        "job.fail": gettext("gave long work up"),
+        "job.stop": gettext("stopped long work"),
+        "job.cancel": gettext("cancelled long work"),
+        "job.release": gettext("laid long work down"),
+        "job.revive": gettext("took long work up again"),
+        "delivery.replay": gettext("sent a message again"),
+        "delivery.replay_all": gettext("sent messages again"),
+        "audit.export": gettext("downloaded the audit log"),
+        "api.purge_keys": gettext("dropped old answers of the API"),
+    }
+
+
+def action_name(action: str) -> str:
+    """What an act's frozen name means; an unlisted one is shown as it is."""
+    return actions().get(action, action)
+
+
+def kinds() -> dict[str, str]:
+    """The kinds of things that entries are about."""
+    return {
+        "member": gettext("member"),
+        "purchase": gettext("purchase"),
+        "business": gettext("business"),
+        "api_key": gettext("API key"),
+        "tier_program": gettext("tiers"),
+        "tenant": gettext("circle"),
+        "job": gettext("long work"),
+        "file": gettext("file"),
+        "delivery": gettext("delivery"),
+    }
 
 
 def kind_name(kind: str | None) -> str:
     """What kind of thing an entry is about."""
+    return kinds().get(kind or "", kind or "")
+
+
+def actor_name(name: str | None, kind: str) -> str:
+    """Who acted: a person by name, a machine by what it is."""
+    machines = {"key": gettext("An API key"), "system": gettext("The portal"), "operator": gettext("The operator")}
+    return name or machines.get(kind, gettext("Somebody"))
+
+
+def field_name(name: str) -> str:
+    """A column in words, where it has any."""
     names = {
-        "member": gettext("member"),
-        "purchase": gettext("purchase"),
-        "business": gettext("business"),
-        "delivery": gettext("delivery"),
-        "tenant": gettext("circle"),
-        "session": gettext("session"),
-        "job": gettext("work"),
-        "key": gettext("API key"),
+        "name": gettext("name"),
+        "email": gettext("e-mail"),
+        "phone": gettext("telephone"),
+        "address": gettext("address"),
+        "category": gettext("kind"),
+        "description_i18n": gettext("description"),
+        "max_bonus_share": gettext("bonus share"),
+        "spend_confirmation": gettext("proof for paying with bonus"),
+        "archived_at": gettext("closed on"),
+        "archived_by": gettext("closed by"),
+        "role": gettext("role"),
+        "user_id": gettext("person"),
+        "member_id": gettext("member"),
+        "business_id": gettext("business"),
+        "location_id": gettext("place"),
+        "scopes": gettext("permissions"),
+        "expires_at": gettext("ends on"),
+        "revoked_at": gettext("revoked on"),
+        "revoked_by": gettext("revoked by"),
+        "suspended_at": gettext("stopped on"),
+        "suspended_reason": gettext("reason"),
+        "timezone": gettext("time zone"),
+        "locale": gettext("language"),
+        "locales": gettext("languages"),
+        "default_locale": gettext("first language"),
+        "brand": gettext("brand"),
+        "settings": gettext("settings"),
+        "clock_offset": gettext("clock"),
+        "amount": gettext("amount"),
+        "tier_id": gettext("tier"),
     }
-    return names.get(kind or "", kind or "")
+    return names.get(name, name)
