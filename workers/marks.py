@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from portal.extensions import db
-from portal.kernel.outbox import Message
-from workers.outbox import MAX_ATTEMPTS, backoff
+from portal.kernel.outbox import MAX_ATTEMPTS, Message
+from workers.outbox import backoff
 
 LONGEST_ERROR = 500
 _OURS = "unnest(cast(:ids AS uuid[]), cast(:attempts AS int[])) AS c (id, attempt)"

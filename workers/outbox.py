@@ -14,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 
-from portal.kernel.outbox import Subscriber, subscribers
+from portal.kernel.outbox import MAX_ATTEMPTS, Subscriber, subscribers
 from workers import claims
 from workers.tasks import Queue, enqueue, waiting
 
@@ -22,7 +22,6 @@ BATCH = 500
 RUN = 50  # how many messages of one aggregate go together to an ordered subscriber
 LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")))  # longer than a delivery's timeout
 LONG_LEASE = timedelta(hours=2)
-MAX_ATTEMPTS = 12
 WAITS_S = (0.5, 5, 30, 300, 1800, 3600, 7200, 18_000, 36_000, 50_400, 72_000)  # after the first try, the second, …
 FULL = 100  # jobs waiting in a queue: what is due then waits in PostgreSQL
 CALM = 8  # a lease that ran out is given anew only while fewer jobs wait: else its first job is among them

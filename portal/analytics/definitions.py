@@ -93,13 +93,13 @@ def of_tenant(
         },
         "used": {
             "title": gettext("Bonus used"),
-            "shown": percent(sums.spent / sums.issued if sums.issued else 0),
+            "shown": percent(sums.spent / sums.issued if sums.issued else 0, 1),
             "text": gettext("Of all bonus ever given, the share that was spent; the rest is owed or burnt."),
             "steps": [
                 _step(gettext("Given, less what refunds took back"), bonus(sums.issued)),
                 _step(gettext("Spent"), bonus(sums.spent)),
                 _step(gettext("Burnt unused"), bonus(sums.burnt)),
-                _result(gettext("Spent of given"), percent(sums.spent / sums.issued if sums.issued else 0)),
+                _result(gettext("Spent of given"), percent(sums.spent / sums.issued if sums.issued else 0, 1)),
             ],
         },
     }.get(figure)

@@ -177,9 +177,9 @@ def only_looked() -> Any:
 
 
 _HEALTH = text("""
-SELECT count(*) FILTER (WHERE open) AS pending, count(*) FILTER (WHERE status = 'dead') AS dead,
-       coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at) FILTER (WHERE open)), 0)::int AS lag
-  FROM outbox_deliveries WHERE tenant_id = :tenant AND (open OR status = 'dead')
+SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::int AS lag,
+       (SELECT count(*) FROM outbox_deliveries WHERE tenant_id = :tenant AND status = 'dead') AS dead
+  FROM outbox_deliveries WHERE tenant_id = :tenant AND open
 """)
 
 

@@ -3,7 +3,7 @@
 import click
 from sqlalchemy import text
 
-from portal.cli.environment import application
+from portal.cli.environment import application, installation
 
 
 @click.group()
@@ -16,7 +16,7 @@ def status() -> None:
     """Lag, pending and dead deliveries of each subscriber, over all tenants."""
     import psycopg
 
-    application()
+    installation()
     from portal.settings import settings
 
     with psycopg.connect(settings().database_url("portal_relay")) as connection:
@@ -42,10 +42,13 @@ def replay(slug: str, name: str) -> None:
     from portal.kernel.tenancy import tenant_scope
 
     with app.app_context():
-        tenant_id = db.session.execute(text("SELECT id FROM tenants WHERE slug = :slug"), {"slug": slug}).scalar()
-        if tenant_id is None:
-            raise click.ClickException(f"there is no tenant {slug}")
-        with tenant_scope(tenant_id), acting_as(None, "system"):
-            count = replay_dead(name or None)
-        db.engine.dispose()
+        try:
+            tenant_id = db.session.execute(text("SELECT id FROM tenants WHERE slug = :slug"), {"slug": slug}).scalar()
+            if tenant_id is None:
+                raise click.ClickException(f"there is no tenant {slug}")
+            with tenant_scope(tenant_id), acting_as(None, "system"):
+                count = replay_dead(name or None)
+        finally:
+            db.session.remove()
+            db.engine.dispose()
     click.echo(f"{count} deliveries go out again")

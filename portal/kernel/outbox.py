@@ -15,6 +15,7 @@ from portal.kernel.journal import Event
 from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
 
 WAKE_CHANNEL = "wake"
+MAX_ATTEMPTS = 12  # then a delivery is dead, for an admin to see and replay
 log = logging.getLogger(__name__)
 
 

@@ -96,7 +96,9 @@ def test_a_worker_killed_at_the_worst_moment(acting, relay, work, monkeypatch, s
     bought = a_purchase_for(acting, subscriber)
     until(lambda: outbox.relay_once(relay))
     dying = subprocess.Popen(
-        [sys.executable, "-m", "workers.pool", "fast", "1"], cwd=ROOT, env={**os.environ, "TESTING": "1", "FAILPOINT": point}
+        [sys.executable, "-m", "workers.pool", "fast", "1"],
+        cwd=ROOT,
+        env={**os.environ, "TESTING": "1", "FAILPOINT": point},
     )
     assert dying.wait(timeout=60) == -9
     mine = [row for row in state(acting) if row[1]]
