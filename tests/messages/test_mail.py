@@ -61,6 +61,7 @@ def test_the_mail_says_what_the_inbox_says_and_how_to_stop_it(acting, bought, de
 
 
 def test_the_mails_own_way_out_works(acting, bought, deliver, sink, visitor):
+    """Seen red with `may_send` not asked before sending."""
     deliver()
     (mail,) = sink.to(ALICE)
     path = mail["List-Unsubscribe"].strip("<>").partition(":8000")[2]
@@ -211,7 +212,7 @@ def _as_left_by_a_dead_worker(age):
 
 
 def test_a_worker_that_died_in_between_sends_again_under_the_same_name(acting, bought, deliver, sink):
-    """F2: killed after the server took the mail and before `sent`. The repeat carries the same Message-ID."""
+    """F2: killed after the server took the mail and before `sent`. Seen red with a Message-ID made anew."""
     deliver()
     with acting(CIRCLE):
         _as_left_by_a_dead_worker("10 minutes")
@@ -223,6 +224,7 @@ def test_a_worker_that_died_in_between_sends_again_under_the_same_name(acting, b
 
 
 def test_a_mail_that_may_be_on_its_way_is_left_to_its_worker(acting, bought, deliver, sink):
+    """Seen red with the age of `sending` ignored: two mails went out."""
     deliver()
     with acting(CIRCLE):
         _as_left_by_a_dead_worker("5 seconds")

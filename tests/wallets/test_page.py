@@ -139,7 +139,7 @@ def test_a_purchase_that_came_late_stands_on_its_day_and_the_balance_follows(act
 
 
 def test_pages_go_on_where_they_ended_and_count_alike(acting, sign_in, statements):
-    """Seen red with the entry's id as second key: lines of one moment came twice or never."""
+    """Seen red without a second key of the page: of 45 lines of one moment only the first 20 were ever shown."""
     import re
 
     with acting(CIRCLE, CAROL):
@@ -180,7 +180,7 @@ def test_why_of_a_purchase_shows_its_formula_and_what_became_of_it(story, acting
 
 
 def test_why_of_a_spending_shows_which_purchases_gave_the_bonus(acting, sign_in):
-    """Seen red with the account's other lots joined in: the untouched shop showed too."""
+    """Seen red with the account's other lots joined in: a purchase that gave nothing was named too."""
     with acting(CIRCLE, CAROL):
         buy(100_000, receipt_number="A-1")
         buy(100_000, shop=BOOKS, receipt_number="B-1")
@@ -242,6 +242,7 @@ def test_a_reason_comes_as_a_slip_for_htmx(story, acting, sign_in):
 
 
 def test_nobody_sees_anothers_entry_or_account(story, acting, visitor, sign_in):
+    """Seen red with the entry looked up by its id alone."""
     with acting(CIRCLE, CAROL):
         entry, account = entry_of("accrual"), account_of()
     addresses = (f"/me/wallet/entries/{entry}", f"/me/wallet/{account}", f"/me/wallet/{account}/balance")
