@@ -132,9 +132,9 @@ def actor_name(name: str | None, kind: str) -> str:
     return name or machines.get(kind, gettext("Somebody"))
 
 
-def field_name(name: str) -> str:
-    """A column in words, where it has any."""
-    names = {
+def fields() -> dict[str, str]:
+    """Columns in words; the others are technical."""
+    return {
         "name": gettext("name"),
         "email": gettext("e-mail"),
         "phone": gettext("telephone"),
@@ -166,4 +166,8 @@ def field_name(name: str) -> str:
         "amount": gettext("amount"),
         "tier_id": gettext("tier"),
     }
-    return names.get(name, name)
+
+
+def field_name(name: str) -> str:
+    """A column in words, where it has any."""
+    return fields().get(name, name)

@@ -65,7 +65,7 @@ def _words() -> dict[str, Any]:
         "actor_name": labels.actor_name,
         "kind_name": labels.kind_name,
         "field_name": labels.field_name,
-        "fields_of": fields_of,
+        "told": told,
         "address": address,
     }
 
@@ -87,6 +87,12 @@ def _lines(rows: list[Any]) -> Iterator[tuple[object, ...]]:
 def fields_of(changed: list[dict[str, Any]]) -> list[str]:
     """The names of all fields that an entry's act changed, each once."""
     return list(dict.fromkeys(name for change in changed for name in change.get("fields") or ()))
+
+
+def told(changed: list[dict[str, Any]]) -> str:
+    """The changed fields that have words, in a line; technical ones are on the entry's own page."""
+    words = labels.fields()
+    return ", ".join(dict.fromkeys(words[name] for name in fields_of(changed) if name in words))
 
 
 def changes(changed: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -197,14 +197,15 @@ def _stylesheet(colour: Colour) -> str:
 
 
 def preview(colour: Colour) -> str:
-    """Both themes of a colour that is only being tried, each inside a box of its own: `.try-light`, `.try-dark`."""
+    """Both themes of a colour that is only being tried, each inside a box of its own, `.try-light` and `.try-dark`; the offer's dot."""
     blocks = {theme: _block(theme, roles) for theme, roles in themes(colour).items()}
     derived = (  # app.css mixes these at the root, where the colour on trial is not known
         "--color-stage:var(--stage);--color-on-stage:var(--stage-content);--color-line:var(--color-base-300);"
         "--color-muted:color-mix(in oklab,var(--color-base-content) var(--muted-mix),var(--color-base-100));"
         "--color-tint:color-mix(in oklab,var(--color-primary) 10%,var(--color-base-100))"
     )
-    return "".join(f".try-{theme}{{{block};{derived}}}\n" for theme, block in blocks.items())
+    offered = f".try-near .pip{{color:{nearest(colour).css()}}}\n"
+    return "".join(f".try-{theme}{{{block};{derived}}}\n" for theme, block in blocks.items()) + offered
 
 
 def _block(theme: str, roles: Roles) -> str:

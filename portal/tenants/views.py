@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Response, abort, flash, g, redirect, request, url_for
-from flask_babel import gettext
+from flask_babel import format_decimal, gettext
 from werkzeug.wrappers import Response as Answer
 
 from portal.kernel import clock
@@ -35,14 +35,17 @@ def brand(digest: str) -> Response:
 def settings() -> Answer:
     """Name, time zone, languages, region and the one colour; below AA the colour is refused, with the nearest that passes."""
     if request.method == "GET":
-        return _page(SettingsForm(data=_stored()))
+        return _page(SettingsForm(data=_stored()), brands.of(g.tenant.brand))
     form = SettingsForm()
     valid, colour = form.validate(), form.colour()
     if colour and request.form.get("take"):
         colour = brands.nearest(colour)
         form.take(colour)
-    if not valid or colour is None or brands.faults(colour):
-        return _page(form, status=422)
+    if colour and (found := _worst(colour)):
+        field = form.hex if form.hex.data else form.lightness
+        field.errors = [*field.errors, refusal(found)]
+    if not valid or form.errors or colour is None:
+        return _page(form, colour, status=422)
     mark = form.mark.data or "ring"
     update_tenant(region=form.region.data or "", brand=brands.stored(colour, mark), **{n: form[n].data for n in PLAIN})
     hosts.forget()
@@ -55,7 +58,7 @@ def preview() -> Answer:
     """What is typed, tried on; nothing is saved."""
     form = SettingsForm()
     form.validate()
-    return _page(form, fragment="brand_preview")
+    return _page(form, form.colour(), fragment="brand_preview")
 
 
 @admin.route("/admin/settings/preview.css", permission=P.SETTINGS_UPDATE)
@@ -83,10 +86,16 @@ def _stored() -> dict[str, Any]:
     }
 
 
-def _page(form: SettingsForm, moves: ClockForm | None = None, *, status: int = 200, fragment: str = "main") -> Answer:
-    """The page; where the colour cannot be read, its worst pair and the nearest colour that can."""
-    colour = form.colour() if request.method == "POST" and moves is None else brands.of(g.tenant.brand)
-    found = sorted(brands.faults(colour), key=lambda fault: fault.ratio / fault.needed) if colour else []
+def _page(
+    form: SettingsForm,
+    colour: brands.Colour | None,
+    *,
+    moves: ClockForm | None = None,
+    status: int = 200,
+    fragment: str = "main",
+) -> Answer:
+    """The page with `colour` tried on; where it cannot be read, its worst pair and the nearest colour that can."""
+    found = _worst(colour) if colour else None
     return render(
         "tenants/settings.html",
         fragment=fragment,
@@ -94,11 +103,31 @@ def _page(form: SettingsForm, moves: ClockForm | None = None, *, status: int = 2
         moves=moves or ClockForm(formdata=None),
         colour=colour or brands.of(g.tenant.brand),
         typed=colour is not None,
-        worst=found[0] if found else None,
+        worst=found,
+        refusal=refusal,
         near=brands.nearest(colour) if colour and found else None,
         now=clock.now(),
         status=status,
     )
+
+
+def _worst(colour: brands.Colour) -> brands.Fault | None:
+    """The pair that falls short most."""
+    return min(brands.faults(colour), key=lambda fault: fault.ratio / fault.needed, default=None)
+
+
+def refusal(fault: brands.Fault) -> str:
+    """Why a colour is refused, in words."""
+    ratio, needed = format_decimal(fault.ratio, "0.0"), format_decimal(fault.needed, "0.0")
+    if fault.ground in {"primary", "stage"}:
+        words = gettext("Text on this colour cannot be read: contrast %(ratio)s : 1, needed is %(needed)s : 1.")
+    elif fault.ink == "primary":
+        words = gettext("This colour on paper cannot be read: contrast %(ratio)s : 1, needed is %(needed)s : 1.")
+    else:
+        words = gettext(
+            "Beside this colour some text cannot be read: contrast %(ratio)s : 1, needed is %(needed)s : 1."
+        )
+    return words % {"ratio": ratio, "needed": needed}
 
 
 @admin.route("/admin/settings/clock", methods=["POST"], permission=P.SETTINGS_UPDATE)
@@ -108,7 +137,7 @@ def create_clock_move() -> Answer:
         abort(404)
     form = ClockForm()
     if not form.validate():
-        return _page(SettingsForm(formdata=None, data=_stored()), form, status=422)
+        return _page(SettingsForm(formdata=None, data=_stored()), brands.of(g.tenant.brand), moves=form, status=422)
     move_clock(form.days.data or 0)
     hosts.forget()
     flash(gettext("The clock has moved."))

@@ -124,8 +124,8 @@ def test_a_colour_that_cannot_be_read_is_refused_with_its_ratio_and_the_nearest_
     refused = save(olga, hex="#E8A33D", name="Orange")
     assert refused.status_code == 422
     offered = brand.nearest(brand.of_hex("#E8A33D"))
-    assert "Too little contrast: " in refused.text
-    assert "4.5 : 1 is needed" in refused.text
+    assert re.search(r"cannot be read: contrast 2\.\d : 1, needed is 4\.5 : 1", refused.text)
+    assert 'id="hex-error"' in refused.text
     assert offered.hex() in refused.text
     assert f"lightness {offered.lightness:g}" in refused.text
     assert 'value="#E8A33D"' in refused.text
