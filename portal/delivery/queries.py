@@ -48,20 +48,19 @@ class Receiver:
 def summary() -> list[Receiver]:
     """Every subscriber, troubled ones first."""
     tenant = {"tenant": current_tenant_id()}
-    waiting = {row.subscriber: row for row in db.session.execute(_WAITING, tenant)}
+    waiting = {row.subscriber: (row.pending, row.retrying, row.oldest) for row in db.session.execute(_WAITING, tenant)}
     dead = {row.subscriber: row.dead for row in db.session.execute(_DEAD, tenant)}
     lag = {row.subscriber: row.lag for row in db.session.execute(_LAG, {**tenant, "sample": SAMPLE})}
     found = []
     for name in {*subscribers(), *waiting, *dead}:
-        row = waiting.get(name)
-        counts = (row.pending, row.retrying) if row else (0, 0)
-        found.append(Receiver(name, *counts, dead.get(name, 0), row.oldest if row else 0, lag.get(name)))
+        pending, retrying, oldest = waiting.get(name, (0, 0, 0))
+        found.append(Receiver(name, pending, retrying, dead.get(name, 0), oldest, lag.get(name)))
     return sorted(found, key=lambda r: (-r.dead, -r.retrying, r.name))
 
 
 def listed(status: str, subscriber: str = "") -> Select[Any]:
     """Deliveries given up (`dead`), or still open, with their message."""
-    statement: Select[Any] = select(
+    columns: tuple[Any, ...] = (
         OutboxDelivery.id,
         OutboxDelivery.subscriber,
         OutboxDelivery.status,
@@ -73,7 +72,8 @@ def listed(status: str, subscriber: str = "") -> Select[Any]:
         OutboxMessage.type,
         OutboxMessage.aggregate_type,
         OutboxMessage.occurred_at,
-    ).join(
+    )
+    statement: Select[Any] = select(*columns).join(
         OutboxMessage,
         and_(OutboxMessage.tenant_id == OutboxDelivery.tenant_id, OutboxMessage.id == OutboxDelivery.message_id),
     )

@@ -1,6 +1,7 @@
 """The delivery monitor: lag, what waits, what was given up, and the way to send it again."""
 
 import hashlib
+from typing import Any
 from uuid import UUID
 
 from flask import flash, make_response, redirect, request, url_for
@@ -68,11 +69,11 @@ def create_replays() -> Response:
     return redirect(url_for("delivery_admin.monitor"), code=303)
 
 
-def _kept() -> dict[str, str]:
+def _kept() -> dict[str, Any]:
     """The filter that the button stood under."""
     name = request.form.get("subscriber", "")
     return {"f.subscriber": name} if name else {}
 
 
-def _words() -> dict[str, object]:
+def _words() -> dict[str, Any]:
     return {"receiver": labels.receiver, "state": labels.state, "dot": labels.dot}

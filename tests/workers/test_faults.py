@@ -239,3 +239,19 @@ def test_a_periodic_task_twice_is_harmless_and_one_runs_from_the_schedule(app, a
     work()
     assert rq_queue(Queue.FAST).count == 0
     assert rq_queue(Queue.FAST).failed_job_registry.count == 0
+
+
+def test_relay_and_worker_as_processes_carry_and_stop_when_told(acting):
+    """`workers.relay` and `workers.pool` as `portal up` starts them: a commit is delivered; TERM ends both cleanly."""
+    started = [
+        subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env={**os.environ, "LOG_LEVEL": "ERROR"})
+        for module in (("workers.relay",), ("workers.pool", "fast", "2"))
+    ]
+    try:
+        a_purchase_for(acting, NOTICES)
+        until(lambda: ("delivered", 1) in state(acting), within=60)
+    finally:
+        for process in started:
+            process.terminate()
+        codes = [process.wait(timeout=30) for process in started]
+    assert codes == [0, 0]

@@ -33,9 +33,9 @@ def answer(template: str, facts: dict[str, Any], **context: Any) -> Response:
         same.vary.add("HX-Request")
         return same
     shown = render(template, fragment=part, oob=PARTS[part], marks=marks, **context)
-    shown.set_etag(marks[part])  # type: ignore[attr-defined]
+    shown.set_etag(marks[part])
     shown.headers["Cache-Control"] = "private, no-cache"
-    shown.make_conditional(request)  # type: ignore[attr-defined]
+    shown.make_conditional(request)
     return shown
 
 
