@@ -50,7 +50,7 @@ assets: ## rebuild static/css/portal.css (the only thing that needs Node)
 	npx @tailwindcss/cli -i static/src/app.css -o static/css/portal.css --minify
 
 translations: $(DEV) ## collect the texts of code and templates into translations/
-	@$(BIN)/pybabel -q extract -F translations/babel.cfg --no-location --sort-output -o translations/messages.pot .
+	@$(BIN)/pybabel -q extract -F translations/babel.cfg -k lazy_gettext -k _l --no-location --sort-output -o translations/messages.pot .
 	@$(BIN)/pybabel -q update -N --no-wrap -i translations/messages.pot -d translations -l ru
 	@$(BIN)/pybabel -q compile -d translations -l ru --statistics
 

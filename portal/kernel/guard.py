@@ -43,7 +43,9 @@ def _only_commands_write_in_bulk(state: ORMExecuteState) -> None:
     if not may_write():
         raise WriteOutsideCommand(str(state.statement))
     if journal := g.get("journal"):
-        journal.changes.append({"table": getattr(model, "__tablename__", ""), "bulk": type(state.statement).__name__.lower()})
+        journal.changes.append(
+            {"table": getattr(model, "__tablename__", ""), "bulk": type(state.statement).__name__.lower()}
+        )
 
 
 @event.listens_for(Session, "after_flush")

@@ -10,7 +10,14 @@ from tests.browser.chromium import found
 from tests.cast import PASSWORD
 
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1440, 900)}
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +47,19 @@ def browse(chromium, portal):
     def browse(person=None, size="desk", *, locale="en", dark=False, host=None, javascript=True):
         width, height = SIZES[size]
         context = chromium.new_context(
-            viewport={"width": width, "height": height}, locale=locale, color_scheme="dark" if dark else "light", java_script_enabled=javascript,
+            viewport={"width": width, "height": height},
+            locale=locale,
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=javascript,
             base_url=f"http://{host or (person.tenant.host if person else 'circle.localhost')}:{portal}",
         )
         context.set_default_timeout(10_000)
         opened.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" and "status of 4" not in m.text else None)
+        page.on(
+            "console", lambda m: errors.append(m.text) if m.type == "error" and "status of 4" not in m.text else None
+        )
         if person:
             page.goto("/login")
             page.fill("[name=email]", person.email)

@@ -8,11 +8,30 @@ from tests.cast import ALICE, BOB, CAFE, IRINA, OLGA
 pytestmark = pytest.mark.browser
 PAGES = {
     None: ["/", "/login", "/join"],
-    ALICE: ["/me", "/me/card", "/me/wallet", "/me/notifications", "/me/notifications/preferences", "/me/more", "/me/security", "/me/profile", "/me/why/tier"],
+    ALICE: [
+        "/me",
+        "/me/card",
+        "/me/wallet",
+        "/me/notifications",
+        "/me/notifications/preferences",
+        "/me/more",
+        "/me/security",
+        "/me/profile",
+        "/me/why/tier",
+    ],
     BOB: ["/till/cafe", f"/till/cafe/members/{ALICE.id}", "/till/cafe/members/new", "/till/cafe/shift"],
     IRINA: ["/desk/cafe", "/desk/cafe/purchases", "/desk/cafe/imports", "/desk/cafe/staff", "/desk/cafe/keys"],
-    OLGA: ["/admin", "/admin/members", f"/admin/members/{ALICE.id}", "/admin/businesses", f"/admin/businesses/{CAFE.id}", "/admin/tiers", "/admin/audit",
-           "/admin/outbox", "/admin/settings"],
+    OLGA: [
+        "/admin",
+        "/admin/members",
+        f"/admin/members/{ALICE.id}",
+        "/admin/businesses",
+        f"/admin/businesses/{CAFE.id}",
+        "/admin/tiers",
+        "/admin/audit",
+        "/admin/outbox",
+        "/admin/settings",
+    ],
 }
 ROOM = {None: "phone", ALICE: "phone", BOB: "tablet", IRINA: "desk", OLGA: "desk"}
 
@@ -22,7 +41,15 @@ ROOM = {None: "phone", ALICE: "phone", BOB: "tablet", IRINA: "desk", OLGA: "desk
 def test_axe_finds_nothing(browse, person, dark, locale):
     axe, found = Axe(), []
     page = browse(person, ROOM[person], dark=dark, locale=locale)
-    page.context.add_cookies([{"name": "lang", "value": locale, "url": page.url if page.url.startswith("http") else "http://circle.localhost"}])
+    page.context.add_cookies(
+        [
+            {
+                "name": "lang",
+                "value": locale,
+                "url": page.url if page.url.startswith("http") else "http://circle.localhost",
+            }
+        ]
+    )
     for n, path in enumerate(PAGES[person]):
         if n % 2 != dark:
             continue  # pairwise: each page in one of the two combinations

@@ -136,7 +136,10 @@ def test_the_first_visit_of_a_member_is_light(browse):
     """ui.md: at most 100 kB over the wire and 12 requests."""
     page = browse(ALICE, "phone")
     sizes = []
-    fresh = page.context.browser.new_context(base_url=f"http://{CIRCLE.host}:{page.url.split(':')[2].split('/')[0]}", storage_state=page.context.storage_state())
+    fresh = page.context.browser.new_context(
+        base_url=f"http://{CIRCLE.host}:{page.url.split(':')[2].split('/')[0]}",
+        storage_state=page.context.storage_state(),
+    )
     tab = fresh.new_page()
     tab.on("requestfinished", lambda request: sizes.append((request.url, request.sizes()["responseBodySize"])))
     tab.goto("/me")

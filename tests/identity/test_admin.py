@@ -44,7 +44,16 @@ def may(sign_in, people, act):
 @pytest.mark.parametrize("url", [LIST, CSV, PROFILE])
 def test_only_those_who_may_read_members(sign_in, visitor, url):
     seen = may(sign_in, (OLGA, FRANK, SAM, *STRANGERS), lambda b: b.get(url))
-    assert seen == {"Olga": 200, "Frank": 200, "Sam": 200, "Alice": 403, "Bob": 403, "Carol": 403, "Irina": 403, "Ed": 403}
+    assert seen == {
+        "Olga": 200,
+        "Frank": 200,
+        "Sam": 200,
+        "Alice": 403,
+        "Bob": 403,
+        "Carol": 403,
+        "Irina": 403,
+        "Ed": 403,
+    }
     assert visitor().get(url).status_code == 303
     assert sign_in(MALLORY, at=CIRCLE).get(url).status_code == 303
 
@@ -62,13 +71,31 @@ def test_a_member_of_another_tenant_does_not_exist(sign_in):
 def test_only_those_who_may_write_a_member_in(sign_in):
     fields = {"name": "Zoe", "form_key": "k" * 24}
     seen = may(sign_in, (OLGA, FRANK, SAM, *STRANGERS), lambda b: b.post(NEW, data=fields))
-    assert seen == {"Olga": 303, "Frank": 403, "Sam": 403, "Alice": 403, "Bob": 403, "Carol": 403, "Irina": 403, "Ed": 403}
+    assert seen == {
+        "Olga": 303,
+        "Frank": 403,
+        "Sam": 403,
+        "Alice": 403,
+        "Bob": 403,
+        "Carol": 403,
+        "Irina": 403,
+        "Ed": 403,
+    }
 
 
 def test_only_those_who_may_change_contacts(sign_in):
     fields = {"name": "Alice", "email": ALICE.email}
     seen = may(sign_in, (OLGA, SAM, FRANK, *STRANGERS), lambda b: b.post(f"{PROFILE}/contacts", data=fields))
-    assert seen == {"Olga": 303, "Sam": 303, "Frank": 403, "Alice": 403, "Bob": 403, "Carol": 403, "Irina": 403, "Ed": 403}
+    assert seen == {
+        "Olga": 303,
+        "Sam": 303,
+        "Frank": 403,
+        "Alice": 403,
+        "Bob": 403,
+        "Carol": 403,
+        "Irina": 403,
+        "Ed": 403,
+    }
 
 
 def test_only_those_who_may_suspend(sign_in):
@@ -79,13 +106,31 @@ def test_only_those_who_may_suspend(sign_in):
 def test_only_those_who_may_correct_a_balance(sign_in):
     fields = {"way": "give", "amount": "5", "reason": "Goodwill"}
     seen = may(sign_in, (OLGA, FRANK, SAM, *STRANGERS), lambda b: b.post(f"{PROFILE}/adjustments", data=fields))
-    assert seen == {"Olga": 303, "Frank": 303, "Sam": 403, "Alice": 403, "Bob": 403, "Carol": 403, "Irina": 403, "Ed": 403}
+    assert seen == {
+        "Olga": 303,
+        "Frank": 303,
+        "Sam": 403,
+        "Alice": 403,
+        "Bob": 403,
+        "Carol": 403,
+        "Irina": 403,
+        "Ed": 403,
+    }
 
 
 def test_only_those_who_may_set_a_tier(sign_in):
     fields = {"tier": "gold", "reason": "Founder"}
     seen = may(sign_in, (OLGA, FRANK, SAM, *STRANGERS), lambda b: b.post(f"{PROFILE}/tier", data=fields))
-    assert seen == {"Olga": 303, "Frank": 403, "Sam": 403, "Alice": 403, "Bob": 403, "Carol": 403, "Irina": 403, "Ed": 403}
+    assert seen == {
+        "Olga": 303,
+        "Frank": 403,
+        "Sam": 403,
+        "Alice": 403,
+        "Bob": 403,
+        "Carol": 403,
+        "Irina": 403,
+        "Ed": 403,
+    }
 
 
 def test_support_does_not_touch_those_above_and_nobody_suspends_themselves(sign_in, seen_by):
@@ -123,8 +168,14 @@ def test_the_list_shows_everybody_and_nobody_else(sign_in):
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("q=ali", ["Alice Morozova"]), (f"q={ALICE.card}", ["Alice Morozova"]), ("q=xyz", []), ("q=%27", []), ("f.tier=gold", []),
-        ("f.state=suspended", []), ("f.from=2001-01-01&f.to=2001-12-31", []), ("q=ali&f.tier=bronze", ["Alice Morozova"]),
+        ("q=ali", ["Alice Morozova"]),
+        (f"q={ALICE.card}", ["Alice Morozova"]),
+        ("q=xyz", []),
+        ("q=%27", []),
+        ("f.tier=gold", []),
+        ("f.state=suspended", []),
+        ("f.from=2001-01-01&f.to=2001-12-31", []),
+        ("q=ali&f.tier=bronze", ["Alice Morozova"]),
     ],
 )
 def test_the_list_is_narrowed_by_its_address(sign_in, query, found):
@@ -139,7 +190,11 @@ def test_the_joined_period_is_whole_days_of_the_community(sign_in, acting):
 
     moscow = ZoneInfo("Europe/Moscow")
     with acting(CIRCLE, OLGA):
-        for name, at in (("Early", datetime(2024, 3, 1, 0, 0, tzinfo=moscow)), ("Late", datetime(2024, 3, 1, 23, 59, tzinfo=moscow)), ("After", datetime(2024, 3, 2, tzinfo=moscow))):
+        for name, at in (
+            ("Early", datetime(2024, 3, 1, 0, 0, tzinfo=moscow)),
+            ("Late", datetime(2024, 3, 1, 23, 59, tzinfo=moscow)),
+            ("After", datetime(2024, 3, 2, tzinfo=moscow)),
+        ):
             service.register_member(name=name, joined_via="import", joined_at=at, historical=True)
     assert names(sign_in(OLGA).get(f"{LIST}?f.from=2024-03-01&f.to=2024-03-01&sort=name")) == ["Early", "Late"]
     assert len(names(sign_in(OLGA).get(f"{LIST}?f.from=2024-02-30"))) == 13
@@ -185,8 +240,15 @@ def test_the_download_is_exactly_what_is_shown_and_is_written_down(sign_in, acti
     only = sign_in(OLGA).get(f"{CSV}?q=ali")
     assert only.get_data(as_text=True).count("\n") == 2
     with seen_by(CIRCLE) as session:
-        entries = session.execute(select(AuditEntry.action, AuditEntry.actor_id, AuditEntry.reason).where(AuditEntry.action == "members.export").order_by(AuditEntry.seq)).all()
-    assert [tuple(e) for e in entries] == [("members.export", OLGA.id, "tier=bronze"), ("members.export", OLGA.id, "search")]
+        entries = session.execute(
+            select(AuditEntry.action, AuditEntry.actor_id, AuditEntry.reason)
+            .where(AuditEntry.action == "members.export")
+            .order_by(AuditEntry.seq)
+        ).all()
+    assert [tuple(e) for e in entries] == [
+        ("members.export", OLGA.id, "tier=bronze"),
+        ("members.export", OLGA.id, "search"),
+    ]
 
 
 def test_the_list_asks_as_many_questions_for_a_hundred_as_for_ten(sign_in, acting, statements):
@@ -207,7 +269,9 @@ def test_the_list_asks_as_many_questions_for_a_hundred_as_for_ten(sign_in, actin
 
 def test_an_admin_writes_a_member_in_with_the_plastic_card_in_hand(sign_in, acting):
     card = luhn("40712265903")
-    answer = sign_in(OLGA).submit(NEW, form="new-member", name="Zoë New", phone="8 921 555-01-02", card_number=cards.shown(card))
+    answer = sign_in(OLGA).submit(
+        NEW, form="new-member", name="Zoë New", phone="8 921 555-01-02", card_number=cards.shown(card)
+    )
     assert answer.status_code == 303
     with acting(CIRCLE):
         row = queries.find_member(card)
@@ -218,8 +282,12 @@ def test_an_admin_writes_a_member_in_with_the_plastic_card_in_hand(sign_in, acti
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"name": ""}, "Fill this in."), ({"phone": ALICE.phone}, "phone number already"), ({"email": ALICE.email}, "e-mail already"),
-        ({"card_number": "4071 2265 9031"}, "not a card number"), ({"card_number": ALICE.card}, "card already"), ({"name": "a\x00b"}, "cannot be stored"),
+        ({"name": ""}, "Fill this in."),
+        ({"phone": ALICE.phone}, "phone number already"),
+        ({"email": ALICE.email}, "e-mail already"),
+        ({"card_number": "4071 2265 9031"}, "not a card number"),
+        ({"card_number": ALICE.card}, "card already"),
+        ({"name": "a\x00b"}, "cannot be stored"),
     ],
 )
 def test_what_was_typed_is_kept_when_a_member_is_not_written_in(sign_in, change, said):
@@ -264,19 +332,30 @@ def test_a_correction_changes_the_balance_once_and_says_why(sign_in, acting, see
     with acting(CIRCLE):
         assert balance_of(ALICE.id, "RUB") == 120000
     with seen_by(CIRCLE) as session:
-        entries = session.execute(select(AuditEntry.action, AuditEntry.reason, AuditEntry.object_id).order_by(AuditEntry.seq)).all()
-    assert [tuple(e) for e in entries] == [("wallet.adjust", "Goodwill", ALICE.id), ("wallet.adjust", "Too much", ALICE.id)]
+        entries = session.execute(
+            select(AuditEntry.action, AuditEntry.reason, AuditEntry.object_id).order_by(AuditEntry.seq)
+        ).all()
+    assert [tuple(e) for e in entries] == [
+        ("wallet.adjust", "Goodwill", ALICE.id),
+        ("wallet.adjust", "Too much", ALICE.id),
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"amount": "1"}, "not enough"), ({"amount": "0"}, "above zero"), ({"amount": "abc"}, "in digits"), ({"amount": "1.234"}, "decimals"),
-        ({"reason": ""}, "Fill this in."), ({"way": "steal"}, "Not a valid choice"),
+        ({"amount": "1"}, "not enough"),
+        ({"amount": "0"}, "above zero"),
+        ({"amount": "abc"}, "in digits"),
+        ({"amount": "1.234"}, "decimals"),
+        ({"reason": ""}, "Fill this in."),
+        ({"way": "steal"}, "Not a valid choice"),
     ],
 )
 def test_a_correction_that_is_refused_keeps_what_was_typed(sign_in, change, said):
-    answer = sign_in(FRANK).submit(PROFILE, form="adjust", **{"way": "take", "amount": "5", "reason": "Too much", **change})
+    answer = sign_in(FRANK).submit(
+        PROFILE, form="adjust", **{"way": "take", "amount": "5", "reason": "Too much", **change}
+    )
     assert answer.status_code == 422
     assert said in answer.text
     if "reason" not in change:
@@ -289,7 +368,12 @@ def test_a_tier_set_by_hand_stays_until_its_day(sign_in, acting):
 
     with acting(CIRCLE):
         last = clock.today("Europe/Moscow") + timedelta(days=30)
-    assert sign_in(OLGA).submit(PROFILE, form="set-tier", tier="gold", locked_until=last.isoformat(), reason="Founder").status_code == 303
+    assert (
+        sign_in(OLGA)
+        .submit(PROFILE, form="set-tier", tier="gold", locked_until=last.isoformat(), reason="Founder")
+        .status_code
+        == 303
+    )
     with acting(CIRCLE):
         standing = standing_of(ALICE.id)
         assert standing.tier.code == "gold"
@@ -299,7 +383,14 @@ def test_a_tier_set_by_hand_stays_until_its_day(sign_in, acting):
     assert names(sign_in(OLGA).get(f"{LIST}?f.tier=gold")) == ["Alice Morozova"]
 
 
-@pytest.mark.parametrize(("change", "said"), [({"reason": ""}, "Fill this in."), ({"locked_until": "2001-01-01"}, "today or a later day"), ({"tier": "none"}, "Not a valid choice")])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"reason": ""}, "Fill this in."),
+        ({"locked_until": "2001-01-01"}, "today or a later day"),
+        ({"tier": "none"}, "Not a valid choice"),
+    ],
+)
 def test_a_tier_that_is_not_set(sign_in, change, said):
     answer = sign_in(OLGA).submit(PROFILE, form="set-tier", **{"tier": "gold", "reason": "Founder", **change})
     assert answer.status_code == 422

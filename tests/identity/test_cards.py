@@ -16,8 +16,13 @@ def test_a_new_number_is_valid_and_not_the_one_before():
 @pytest.mark.parametrize(
     "typed",
     [
-        CARD, shown(CARD), f" {CARD[:4]}-{CARD[4:8]}-{CARD[8:]} ", f"https://krug.example/c/{CARD}",
-        f"http://circle.localhost:8000/c/{CARD}/", f"HTTPS://KRUG.EXAMPLE/C/{CARD}?from=qr", f"/c/{CARD}",
+        CARD,
+        shown(CARD),
+        f" {CARD[:4]}-{CARD[4:8]}-{CARD[8:]} ",
+        f"https://krug.example/c/{CARD}",
+        f"http://circle.localhost:8000/c/{CARD}/",
+        f"HTTPS://KRUG.EXAMPLE/C/{CARD}?from=qr",
+        f"/c/{CARD}",
         CARD.translate(str.maketrans("0123456789", "０１２３４５６７８９")),
     ],
 )
@@ -26,7 +31,16 @@ def test_a_card_is_read_in_any_writing(typed):
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "4071", CARD + "1", CARD[:-1] + str((int(CARD[-1]) + 1) % 10), f"https://krug.example/d/{CARD}", "٤٠٧١٢٢٦٥٩٠٣٨x", "c" * 500]
+    "typed",
+    [
+        "",
+        "4071",
+        CARD + "1",
+        CARD[:-1] + str((int(CARD[-1]) + 1) % 10),
+        f"https://krug.example/d/{CARD}",
+        "٤٠٧١٢٢٦٥٩٠٣٨x",
+        "c" * 500,
+    ],
 )
 def test_what_is_no_card(typed):
     assert valid_card(typed) is None

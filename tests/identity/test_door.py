@@ -30,7 +30,9 @@ def test_alice_signs_in_by_mail_or_phone_in_any_writing(visitor, typed):
     assert browser.get("/me/security").status_code == 200
 
 
-@pytest.mark.parametrize(("person", "room"), [(BOB, "/till/cafe"), (IRINA, "/desk/cafe"), (OLGA, "/admin"), (ALICE, "/me")])
+@pytest.mark.parametrize(
+    ("person", "room"), [(BOB, "/till/cafe"), (IRINA, "/desk/cafe"), (OLGA, "/admin"), (ALICE, "/me")]
+)
 def test_everybody_comes_to_the_room_they_work_in(visitor, app, person, room):
     browser = visitor()
     enter(browser, person)
@@ -46,13 +48,22 @@ def test_a_program_signs_in_with_the_four_fields_of_the_form(app):
     with app.test_client() as plain:
         page = plain.get("/login", base_url=f"http://{CIRCLE.host}:8000").text
         token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
-        answer = plain.post("/login", base_url=f"http://{CIRCLE.host}:8000", data={"email": ALICE.email, "password": PASSWORD, "csrf_token": token})
+        answer = plain.post(
+            "/login",
+            base_url=f"http://{CIRCLE.host}:8000",
+            data={"email": ALICE.email, "password": PASSWORD, "csrf_token": token},
+        )
         assert answer.status_code == 303
 
 
 def test_unknown_and_wrong_get_the_same_answer(visitor):
     bodies = set()
-    for email, password in ((ALICE.email, "wrong password"), ("nobody@circle.example", PASSWORD), (TRENT.email, PASSWORD), ("gibberish", "not a password at all")):
+    for email, password in (
+        (ALICE.email, "wrong password"),
+        ("nobody@circle.example", PASSWORD),
+        (TRENT.email, PASSWORD),
+        ("gibberish", "not a password at all"),
+    ):
         answer = enter(visitor(), email=email, password=password)
         assert answer.status_code == 422
         assert WRONG in answer.text
@@ -178,7 +189,9 @@ def test_signing_in_and_out_is_audited(visitor, seen_by):
     assert out.headers["Clear-Site-Data"] == '"storage"'
     assert browser.get("/me/security").status_code == 303
     with seen_by(CIRCLE) as session:
-        entries = session.execute(select(AuditEntry.action, AuditEntry.actor_id, AuditEntry.object_id).order_by(AuditEntry.seq)).all()
+        entries = session.execute(
+            select(AuditEntry.action, AuditEntry.actor_id, AuditEntry.object_id).order_by(AuditEntry.seq)
+        ).all()
     assert [tuple(e) for e in entries] == [("session.open", ALICE.id, ALICE.id), ("session.close", ALICE.id, ALICE.id)]
 
 
@@ -201,9 +214,23 @@ def test_signing_out_twice_is_no_error(visitor):
 @pytest.mark.parametrize(
     "outside",
     [
-        "https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "javascript:alert(1)",
-        "http:evil.example", "///evil.example", "evil.example", " /me", "/%0d%0aLocation:x\r\n", "/me\x00", "/login?next=//evil.example", "/" + "a" * 3000,
-        "https://circle.localhost@evil.example", "/\u2028",
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "javascript:alert(1)",
+        "http:evil.example",
+        "///evil.example",
+        "evil.example",
+        " /me",
+        "/%0d%0aLocation:x\r\n",
+        "/me\x00",
+        "/login?next=//evil.example",
+        "/" + "a" * 3000,
+        "https://circle.localhost@evil.example",
+        "/\u2028",
     ],
 )
 def test_next_leads_nowhere_else(visitor, outside):
@@ -223,7 +250,10 @@ def test_next_leads_back_to_the_page_that_asked(visitor):
     door = browser.get("/me/security?x=1")
     assert door.status_code == 303
     assert door.location == "/login?next=/me/security?x%3D1"
-    assert browser.submit(door.location, form="sign-in", email=ALICE.email, password=PASSWORD).location == "/me/security?x=1"
+    assert (
+        browser.submit(door.location, form="sign-in", email=ALICE.email, password=PASSWORD).location
+        == "/me/security?x=1"
+    )
 
 
 def test_a_suspended_account_hears_why_after_the_right_password_only(visitor, acting):
@@ -369,7 +399,13 @@ def from_(browser, address):
 
 # ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-NEWCOMER = {"name": "Zoë Newcomer", "email": "zoe@circle.example", "phone": "", "password": "seven quiet lanterns", "agreed": "y"}
+NEWCOMER = {
+    "name": "Zoë Newcomer",
+    "email": "zoe@circle.example",
+    "phone": "",
+    "password": "seven quiet lanterns",
+    "agreed": "y",
+}
 
 
 def test_a_stranger_joins_and_is_in_at_once(visitor, seen_by):
@@ -387,8 +423,12 @@ def test_a_stranger_joins_and_is_in_at_once(visitor, seen_by):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"email": "", "phone": ""}, "Give an e-mail or a phone number"), ({"agreed": None}, "Fill this in."), ({"name": "  "}, "Fill this in."),
-        ({"password": "short"}, "at least 12"), ({"password": "zoe newcomer"}, "too easy"), ({"email": "zoe"}, "not an e-mail"),
+        ({"email": "", "phone": ""}, "Give an e-mail or a phone number"),
+        ({"agreed": None}, "Fill this in."),
+        ({"name": "  "}, "Fill this in."),
+        ({"password": "short"}, "at least 12"),
+        ({"password": "zoe newcomer"}, "too easy"),
+        ({"email": "zoe"}, "not an e-mail"),
         ({"phone": "12"}, "not a telephone"),
     ],
 )

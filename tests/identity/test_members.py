@@ -42,9 +42,13 @@ def test_a_member_joins_with_a_card_by_the_phone_alone(here):
 @pytest.mark.parametrize(
     ("more", "refusal"),
     [
-        ({"email": "ALICE@circle.example"}, service.ContactTaken), ({"phone": "8 912 000-01-01"}, service.ContactTaken),
-        ({"card_number": ALICE.card}, service.CardTaken), ({"card_number": "4071 2265 9031"}, service.InvalidCard),
-        ({"email": "alice"}, InvalidEmail), ({"name": " \u200b "}, InvalidName), ({"password": "password12345"}, WeakPassword),
+        ({"email": "ALICE@circle.example"}, service.ContactTaken),
+        ({"phone": "8 912 000-01-01"}, service.ContactTaken),
+        ({"card_number": ALICE.card}, service.CardTaken),
+        ({"card_number": "4071 2265 9031"}, service.InvalidCard),
+        ({"email": "alice"}, InvalidEmail),
+        ({"name": " \u200b "}, InvalidName),
+        ({"password": "password12345"}, WeakPassword),
     ],
 )
 def test_what_stops_a_registration_leaves_nothing(here, more, refusal):
@@ -77,7 +81,12 @@ def test_a_card_number_that_is_taken_is_drawn_again(here, monkeypatch):
 @pytest.mark.parametrize(
     "typed",
     [
-        ALICE.card, cards.shown(ALICE.card), f"https://circle.localhost/c/{ALICE.card}", "8 912 000-01-01", "9120000101", ALICE.phone,
+        ALICE.card,
+        cards.shown(ALICE.card),
+        f"https://circle.localhost/c/{ALICE.card}",
+        "8 912 000-01-01",
+        "9120000101",
+        ALICE.phone,
         " Alice@CIRCLE.example ",
     ],
 )
@@ -85,14 +94,19 @@ def test_one_member_is_found_exactly(here, typed):
     assert queries.find_member(typed).id == ALICE.id
 
 
-@pytest.mark.parametrize("typed", ["", "Alice", "alice@", "4071", TRENT.card, TRENT.email, TRENT.phone, "x" * 500, "'; DROP TABLE users", "\x00"])
+@pytest.mark.parametrize(
+    "typed",
+    ["", "Alice", "alice@", "4071", TRENT.card, TRENT.email, TRENT.phone, "x" * 500, "'; DROP TABLE users", "\x00"],
+)
 def test_nobody_is_found_by_half_a_name_or_elsewhere(here, typed):
     found = queries.find_member(typed.replace("\x00", ""))
     assert found is None or found.id not in {ALICE.id, TRENT.id}
 
 
 def test_members_are_found_by_the_beginnings_of_words(here):
-    service.register_member(name="Пётр Ёлкин-Зайцев", phone="+7 921 555 01 02", email="petr@circle.example", joined_via="till")
+    service.register_member(
+        name="Пётр Ёлкин-Зайцев", phone="+7 921 555 01 02", email="petr@circle.example", joined_via="till"
+    )
     for q in ("пет", "ПЁТР ёл", "зай пёт", "petr@", "921555", "8921555", "0102", "+7 921"):
         assert names(q) == ["Пётр Ёлкин-Зайцев"], q
     assert names("али моро") == []
@@ -142,13 +156,18 @@ def test_suspension_needs_a_reason_and_shows_it(here):
     assert queries.find_member(EVE.card).suspended_reason == "Card lent to others"
     service.unsuspend(EVE.id)
     assert queries.find_member(EVE.card).suspended_at is None
-    assert [a for a in db.session.scalars(select(AuditEntry.action).order_by(AuditEntry.seq))] == ["member.suspend", "member.unsuspend"]
+    assert [a for a in db.session.scalars(select(AuditEntry.action).order_by(AuditEntry.seq))] == [
+        "member.suspend",
+        "member.unsuspend",
+    ]
 
 
 def test_a_member_of_another_tenant_does_not_exist(here):
     for act in (
-        lambda: service.suspend(TRENT.id, reason="x"), lambda: service.set_password(TRENT.id, PASSWORD),
-        lambda: service.edit_member(TRENT.id, name="x", phone=None, email=None), lambda: service.grant_role(TRENT.id, "admin"),
+        lambda: service.suspend(TRENT.id, reason="x"),
+        lambda: service.set_password(TRENT.id, PASSWORD),
+        lambda: service.edit_member(TRENT.id, name="x", phone=None, email=None),
+        lambda: service.grant_role(TRENT.id, "admin"),
     ):
         with pytest.raises(NotFound):
             act()

@@ -80,10 +80,15 @@ def test_the_worker_and_the_manifest_lie_at_the_root(visitor):
 
 def test_a_member_changes_name_language_and_zone(sign_in, seen_by):
     browser = sign_in(ALICE)
-    assert browser.submit("/me/profile", form="profile", name="Alisa M.", locale="ru", timezone="Asia/Tbilisi").status_code == 303
+    assert (
+        browser.submit("/me/profile", form="profile", name="Alisa M.", locale="ru", timezone="Asia/Tbilisi").status_code
+        == 303
+    )
     assert 'lang="ru"' in browser.get("/me/profile").text
     with seen_by(CIRCLE) as session:
-        row = session.execute(select(User.name, User.search_text, User.locale, User.timezone).where(User.id == ALICE.id)).one()
+        row = session.execute(
+            select(User.name, User.search_text, User.locale, User.timezone).where(User.id == ALICE.id)
+        ).one()
         assert tuple(row) == ("Alisa M.", "alisa m.", "ru", "Asia/Tbilisi")
         assert session.scalars(select(AuditEntry.action)).all() == ["member.edit_profile"]
 
@@ -95,8 +100,13 @@ def test_what_one_signs_in_with_changes_only_with_the_password(sign_in, visitor,
         assert refused.status_code == 422
         assert "type the password you have now" in refused.text
         assert 'value="thief@circle.example"' in refused.text
-    assert browser.submit("/me/profile", form="profile", email="Alisa@circle.example", password=PASSWORD).status_code == 303
-    assert visitor().submit("/login", form="sign-in", email="alisa@circle.example", password=PASSWORD).status_code == 303
+    assert (
+        browser.submit("/me/profile", form="profile", email="Alisa@circle.example", password=PASSWORD).status_code
+        == 303
+    )
+    assert (
+        visitor().submit("/login", form="sign-in", email="alisa@circle.example", password=PASSWORD).status_code == 303
+    )
 
 
 def test_somebody_elses_mail_is_refused(sign_in):
@@ -164,8 +174,10 @@ def test_a_new_password_ends_every_other_session_and_renews_this_one(sign_in, vi
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"current": "wrong password", "new": NEW}, "not your password"), ({"current": PASSWORD, "new": "short"}, "at least 12"),
-        ({"current": PASSWORD, "new": "alice morozova"}, "too easy"), ({"current": "", "new": ""}, "Fill this in."),
+        ({"current": "wrong password", "new": NEW}, "not your password"),
+        ({"current": PASSWORD, "new": "short"}, "at least 12"),
+        ({"current": PASSWORD, "new": "alice morozova"}, "too easy"),
+        ({"current": "", "new": ""}, "Fill this in."),
     ],
 )
 def test_a_password_that_is_not_changed(sign_in, fields, said):
@@ -178,7 +190,10 @@ def test_a_password_that_is_not_changed(sign_in, fields, said):
 
 def test_the_password_of_a_borrowed_phone_cannot_be_guessed(sign_in):
     browser = sign_in(ALICE)
-    answers = [browser.submit("/me/security", form="change-password", current="wrong password", new=NEW).status_code for _ in range(11)]
+    answers = [
+        browser.submit("/me/security", form="change-password", current="wrong password", new=NEW).status_code
+        for _ in range(11)
+    ]
     assert answers == [422] * 10 + [429]
 
 
@@ -203,7 +218,9 @@ def test_the_more_one_may_the_sooner_one_is_signed_out(app, visitor, seen_by):
         visitor().submit("/login", form="sign-in", email=person.email, password=PASSWORD)
         with seen_by(CIRCLE) as session:
             row = session.execute(select(DeviceSession).where(DeviceSession.user_id == person.id)).scalar_one()
-            spans.append((round((row.idle_until - row.created_at).total_seconds() / 60), (row.expires_at - row.created_at).days))
+            spans.append(
+                (round((row.idle_until - row.created_at).total_seconds() / 60), (row.expires_at - row.created_at).days)
+            )
     assert spans == [(60 * 24 * 60, 180), (12 * 60, 90), (8 * 60, 7), (30, 0)]
 
 
@@ -214,7 +231,12 @@ def test_the_language_of_a_stranger_is_a_cookie_and_of_a_member_a_choice(visitor
     stranger = visitor()
     page = stranger.get("/login").text
     token = page.split('name="csrf_token"')[1].split('value="')[1].split('"')[0]
-    answer = stranger.post("/language", data={"locale": "ru", "csrf_token": token}, headers={"Referer": f"http://{CIRCLE.host}:8000/login"}, csrf=False)
+    answer = stranger.post(
+        "/language",
+        data={"locale": "ru", "csrf_token": token},
+        headers={"Referer": f"http://{CIRCLE.host}:8000/login"},
+        csrf=False,
+    )
     assert (answer.status_code, answer.location) == (303, "/login")
     assert 'lang="ru"' in stranger.get("/login").text
 

@@ -27,7 +27,17 @@ def test_the_same_password_typed_in_another_form_fits():
 
 @pytest.mark.parametrize(
     "password",
-    ["", "short one", "aaaaaaaaaaaaaa", "password12345", "qwertyuiop123", "123456789012", "Alice Morozova", "a" * 300, "alice@circle.example"],
+    [
+        "",
+        "short one",
+        "aaaaaaaaaaaaaa",
+        "password12345",
+        "qwertyuiop123",
+        "123456789012",
+        "Alice Morozova",
+        "a" * 300,
+        "alice@circle.example",
+    ],
 )
 def test_what_can_be_guessed_is_refused(acting, password):
     from tests.cast import CIRCLE

@@ -117,7 +117,10 @@ def test_the_log_is_paged(inside, monkeypatch):
 
 
 def test_the_log_cannot_be_changed_by_whoever_uses_the_room(inside):
-    with psycopg.connect(settings().database_url("portal_platform")) as platform, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with (
+        psycopg.connect(settings().database_url("portal_platform")) as platform,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
         platform.execute("DELETE FROM platform_audit")
 
 
@@ -143,13 +146,24 @@ def test_the_two_rooms_do_not_show_each_other(inside, sign_in, visitor):
     for url in PAGES:
         assert olga.get(url).status_code == 404
         assert visitor().get(url).status_code == 404
-    for url in ("/me/more", "/me/card", "/admin/members", "/join", f"/c/{ALICE.card}", "/admin/members/new", "/manifest.webmanifest", "/api/v1/ping"):
+    for url in (
+        "/me/more",
+        "/me/card",
+        "/admin/members",
+        "/join",
+        f"/c/{ALICE.card}",
+        "/admin/members/new",
+        "/manifest.webmanifest",
+        "/api/v1/ping",
+    ):
         assert inside.get(url).status_code == 404, url
     assert inside.get("/healthz").status_code == 200
 
 
 def test_unknown_and_wrong_get_the_same_answer(visitor, operator):
-    pages = [enter(visitor(OPS), email, "wrong password") for email in (OPERATOR_EMAIL, "nobody@krug.example", "gibberish")]
+    pages = [
+        enter(visitor(OPS), email, "wrong password") for email in (OPERATOR_EMAIL, "nobody@krug.example", "gibberish")
+    ]
     assert {p.status_code for p in pages} == {422}
     assert all("E-mail or password is wrong." in p.text for p in pages)
 
@@ -195,7 +209,9 @@ def test_sessions_end_by_themselves(inside, column):
 
 
 def test_looking_keeps_the_session_but_never_past_its_end(inside):
-    ask("UPDATE operator_sessions SET idle_until = clock_timestamp() + interval '1 minute', expires_at = clock_timestamp() + interval '5 minutes'")
+    ask(
+        "UPDATE operator_sessions SET idle_until = clock_timestamp() + interval '1 minute', expires_at = clock_timestamp() + interval '5 minutes'"
+    )
     inside.get("/tenants")
     ((left,),) = ask("SELECT extract(epoch FROM idle_until - clock_timestamp())::int FROM operator_sessions")
     assert 240 < left <= 300
@@ -213,7 +229,9 @@ def test_signing_out_ends_it(inside, visitor):
 
 
 def test_without_its_token_the_door_does_nothing(visitor, operator):
-    assert visitor(OPS).post("/login", data={"email": OPERATOR_EMAIL, "password": SECRET}, csrf=False).status_code == 400
+    assert (
+        visitor(OPS).post("/login", data={"email": OPERATOR_EMAIL, "password": SECRET}, csrf=False).status_code == 400
+    )
 
 
 def test_language_and_theme_of_the_room(inside):
