@@ -194,7 +194,7 @@ def test_without_clickhouse_the_page_says_so_within_two_seconds(trade, sign_in, 
     assert time.monotonic() - began < 2.6
     monkeypatch.undo()
     clickhouse.forget_clients()
-    down = [url for url in parts(page) if "part=period" in url][0]
+    down = next(url for url in parts(page) if "part=period" in url)
     filled = irina.get(down, headers=HTMX)
     assert filled.status_code == 200
     assert "day by day" in filled.text
