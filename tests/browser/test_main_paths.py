@@ -40,13 +40,13 @@ def test_a_purchase_from_the_till_to_the_phone_and_the_desks(browse, deliver):
 
     desk = browse(IRINA, "desk")
     desk.goto("/desk/cafe")
-    expect(desk.locator("#live")).to_contain_text("₽640.00")
+    expect(desk.locator("main")).to_contain_text("₽640.00")
     desk.goto("/desk/cafe/purchases")
     expect(desk.locator("main")).to_contain_text("Alice Morozova")
 
     admin = browse(OLGA, "desk")
     admin.goto("/admin")
-    expect(admin.locator("#live")).to_contain_text("₽640.00")
+    expect(admin.locator("main")).to_contain_text("₽640.00")
 
 
 def test_an_undone_purchase_leaves_no_bonus(browse, deliver):

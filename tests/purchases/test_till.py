@@ -244,7 +244,7 @@ def test_a_code_goes_from_the_members_phone_to_the_till(sign_in, seen_by, acting
     page = phone.get("/me/spend-code")
     digits = "".join(re.search(r"(\d{3}) (\d{3})</p>", page.text).groups())
     assert "Par Coffee" in page.text
-    assert sign_in(EVE).get("/me/spend-code").text.count("No shop is asking") == 1
+    assert sign_in(EVE).get("/me/spend-code").text.count("Сейчас никто не спрашивает") == 1
     assert ring_up(till, "400", bonus="most", code=digits).status_code == 303
     assert "No shop is asking" in phone.get("/me/spend-code").text
 
