@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test lint assets translations bench prove lock audit clean
+.PHONY: help demo test lint assets translations lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,12 +53,6 @@ translations: $(DEV) ## collect the texts of code and templates into translation
 	@$(BIN)/pybabel -q extract -F translations/babel.cfg -k lazy_gettext -k _l --no-location --sort-output -o translations/messages.pot .
 	@$(BIN)/pybabel -q update -N --no-wrap -i translations/messages.pot -d translations -l ru
 	@$(BIN)/pybabel -q compile -d translations -l ru --statistics
-
-bench: $(DEV) ## the figures of bench/, ONLY= picks by prefix
-	@$(BIN)/python -m bench $(ONLY)
-
-prove: $(DEV) ## the long runs, with a table (an hour)
-	@$(BIN)/python -m tests.load
 
 lock: ## resolve requirements.in and dev.in anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q requirements.in -o requirements.lock

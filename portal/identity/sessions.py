@@ -4,6 +4,7 @@ A visitor without a session gets a signed cookie with nothing but a CSRF token; 
 in `device_sessions.data`. Redis is not asked at all: losing it logs nobody out.
 """
 
+import copy
 import hashlib
 import secrets
 from collections.abc import Iterator
@@ -113,7 +114,7 @@ def enter_session() -> None:
         return
     g.device_session = row
     session.clear()
-    session.update(row.data)
+    session.update(copy.deepcopy(row.data))
     session.modified = False
     g.person = Person(
         id=row.user_id,
