@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test bench lint assets translations lock clean
+.PHONY: help demo test bench prove lint assets translations lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -39,6 +39,9 @@ test: $(DEV) ## every test, the browser's included
 
 bench: $(DEV) ## speed and memory as ratios, against the bars of the README; ONLY=prefix runs those that begin so
 	@$(BIN)/python -m bench $(ONLY)
+
+prove: $(DEV) ## faults and races at their full numbers, an hour and more; ONLY=prefix runs those that begin so
+	@$(BIN)/python -m tests.load $(ONLY)
 
 lint: $(DEV) ## format, lint, types, templates, import directions, lock files
 	@$(BIN)/ruff format --check -q . || { echo "run .venv/bin/ruff format ."; exit 1; }

@@ -19,6 +19,7 @@ class Lazy(click.Group):
         "analytics": ("portal.cli.analytics", "analytics"),
         "import": ("portal.cli.imports", "import_"),
         "doctor": ("portal.cli.doctor", "doctor"),
+        "verify": ("portal.cli.verify", "verify"),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
