@@ -14,6 +14,7 @@ import time
 from collections import Counter as Tally
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -67,7 +68,7 @@ class Driver:
         self._seed = seed
         self._processes: list[tuple[multiprocessing.Process, Path]] = []
 
-    def __enter__(self) -> "Driver":
+    def __enter__(self) -> Self:
         for n in range(self._number):
             told = self.world.var / f"tills-{self._seed}-{n}-{uuid4().hex[:6]}.jsonl"
             arguments = (
