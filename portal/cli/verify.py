@@ -21,19 +21,26 @@ def verify(*, drained: bool, as_json: bool) -> None:
 
     Each noun brings the checks of what it keeps.
     """
-    app = application()
-    counts: dict[str, int] = {}
-    with app.app_context():
-        for name, found in _found(drained=drained):
-            counts[name] = counts.get(name, 0) + len(found)
-            for difference in found[:TOLD]:
-                click.echo(f"{name}: {difference}", err=True)
+    found = differences(application(), drained=drained)
+    for name, told in found.items():
+        for difference in told[:TOLD]:
+            click.echo(f"{name}: {difference}", err=True)
+    counts = {name: len(told) for name, told in sorted(found.items())}
     if as_json:
         click.echo(json.dumps(counts))
     else:
-        for name in sorted(counts):
-            click.echo(f"{counts[name]:>8}  {name}")
+        for name, count in counts.items():
+            click.echo(f"{count:>8}  {name}")
     sys.exit(1 if any(counts.values()) else 0)
+
+
+def differences(app: Any, *, drained: bool) -> dict[str, list[str]]:
+    """Each check and what it found, in words, over all tenants."""
+    found: dict[str, list[str]] = {}
+    with app.app_context():
+        for name, told in _found(drained=drained):
+            found[name] = found.get(name, []) + told
+    return found
 
 
 def _found(*, drained: bool) -> Iterable[tuple[str, list[str]]]:
@@ -50,3 +57,4 @@ def _found(*, drained: bool) -> Iterable[tuple[str, list[str]]]:
         with tenant_scope(tenant_id):
             for name, check in checks.items():
                 yield name, [f"{slug}: {difference}" for difference in kernel.found_by(check)]
+    yield from kernel.across_tenants()

@@ -69,6 +69,9 @@ def _joined(outer: Journal, action: str, body: Callable[[Journal], R]) -> R:
     if not own.quiet:
         outer.changes += own.changes
         outer.events += own.events
+        if outer.object_id is None:
+            outer.object_type, outer.object_id = own.object_type, own.object_id
+        outer.why = outer.why or own.why
     return result
 
 

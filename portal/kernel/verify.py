@@ -1,32 +1,62 @@
-"""What must always hold, counted: the invariants I1 to I15, each noun's own and those of the kernel.
+"""What must always hold, counted: the invariants I1 to I15 of every tenant, and what belongs to whom across them.
 
 A noun with something to keep has `portal/<noun>/verify.py` with `CHECKS`: a name that begins with the invariant's number → SQL
-of the acting tenant (`:t`; columns `what`, and `off` where an amount tells more), or a function that returns what it found, in
+for the acting tenant (`:t`; columns `what`, and `off` where an amount tells more), or a function that returns what it found, in
 words. What no noun keeps yet is not in the list: a count of nothing would look like a proof.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+import psycopg
+from psycopg import sql
 from sqlalchemy import text
 
 from portal.extensions import db
 from portal.kernel.tenancy import current_tenant_id
+from portal.settings import settings
 
 Check = str | Callable[[], list[str]]
 
+# What a command notes of the ledger: each posting by its id, or how many a batch or a sweep made.
+_NOTED = """
+WITH noted AS (SELECT n.* FROM audit_entries e, jsonb_to_recordset(e.changes) AS n ("table" text, key text, fields jsonb)
+                WHERE e.tenant_id = :t AND n."table" IN ('ledger_transactions', 'lots'))"""
 
 CHECKS: Mapping[str, Check] = {
-    "I9 a message goes to a subscriber twice": """
+    "I9 a message goes to one subscriber twice": """
         SELECT message_id || ' to ' || subscriber AS what, count(*) AS off FROM outbox_deliveries WHERE tenant_id = :t
          GROUP BY message_id, subscriber HAVING count(*) > 1""",
-    "I9 a message is closed with deliveries open, or open with none": """
+    "I9 a message is closed with open deliveries, or open without one": """
         SELECT m.id AS what FROM outbox_messages m WHERE m.tenant_id = :t AND (m.published_at IS NULL) <>
                EXISTS (SELECT 1 FROM outbox_deliveries d WHERE d.tenant_id = :t AND d.message_id = m.id AND d.open)""",
+    "I10 a posting is not in the audit log, or twice": f"""
+        {_NOTED}
+        SELECT x.id AS what, count(n.key) AS off FROM ledger_transactions x
+          LEFT JOIN noted n ON n."table" = 'ledger_transactions' AND n.key = x.id::text
+         WHERE x.tenant_id = :t AND x.type NOT IN ('expiry', 'activation') AND NOT EXISTS (
+               SELECT 1 FROM noted b WHERE b."table" = 'ledger_transactions' AND b.fields ? 'posted' AND b.key = x.business_id::text)
+         GROUP BY x.id HAVING count(n.key) <> 1""",
+    "I10 batches and sweeps have more or fewer postings than the audit log says": f"""
+        {_NOTED}, kept AS (
+            SELECT count(*) FILTER (WHERE x.type IN ('expiry', 'activation')) AS swept,
+                   count(*) FILTER (WHERE x.type NOT IN ('expiry', 'activation')) AS posted
+              FROM ledger_transactions x WHERE x.tenant_id = :t
+        ), said AS (
+            SELECT coalesce(sum((fields #>> '{{lots,1}}')::bigint), 0) AS swept,
+                   coalesce(sum((fields #>> '{{posted,1}}')::bigint), 0) + count(*) FILTER (WHERE fields ? 'amount') AS posted
+              FROM noted)
+        SELECT 'swept' AS what, kept.swept - said.swept AS off FROM kept, said WHERE kept.swept <> said.swept
+        UNION ALL
+        SELECT 'posted', kept.posted - said.posted FROM kept, said WHERE kept.posted <> said.posted""",
 }
 DRAINED: Mapping[str, Check] = {
     "I9 a delivery is neither delivered nor dead": """
         SELECT id || ' to ' || subscriber AS what FROM outbox_deliveries WHERE tenant_id = :t AND open""",
 }
+ACROSS = (
+    "I11 a row names one of another tenant",
+    "I11 a row names one that is not there",
+)
 
 
 def found_by(check: Check) -> list[str]:
@@ -35,3 +65,74 @@ def found_by(check: Check) -> list[str]:
         return check()
     rows = db.session.execute(text(check), {"t": current_tenant_id()})
     return [f"{row.what} (by {row.off})" if "off" in row._fields else str(row.what) for row in rows]
+
+
+def across_tenants() -> Iterator[tuple[str, list[str]]]:
+    """I11 over the whole database, as the role that reads all tenants to copy them (portal_backup)."""
+    with psycopg.connect(settings().database_url("portal_backup")) as connection:
+        yield from across(connection)
+
+
+def across(connection: psycopg.Connection) -> Iterator[tuple[str, list[str]]]:
+    """By the catalogue: no column of a tenant's row holds the id of a row of another, and no foreign key one that is not
+    there, as a database repaired with triggers off may.
+    """
+    owned = [row[0] for row in connection.execute(_OWNED)]
+    named = connection.execute(_NAMED).fetchall()
+    keys = connection.execute(_KEYS).fetchall()
+    yield ACROSS[0], _foreign(connection, owned, named)
+    yield ACROSS[1], [row for key in keys for row in _missing(connection, *key)]
+
+
+_OWNED = """
+SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+   AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname IN ('tenant_id', 'id') AND a.atttypid = 'uuid'::regtype) = 2
+   AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1"""
+_NAMED = """
+SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+ WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND a.atttypid = 'uuid'::regtype AND a.attnum > 0
+   AND NOT a.attisdropped AND a.attname NOT IN ('tenant_id', 'id') AND has_table_privilege(c.oid, 'SELECT')
+   AND EXISTS (SELECT 1 FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = 'tenant_id') ORDER BY 1, 2"""
+_KEYS = """
+SELECT k.conrelid::regclass::text, k.confrelid::regclass::text,
+       array(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY u (n, i) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY i)::text[],
+       array(SELECT a.attname FROM unnest(k.confkey) WITH ORDINALITY u (n, i) JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY i)::text[]
+  FROM pg_constraint k WHERE k.contype = 'f' AND k.connamespace = 'public'::regnamespace
+   AND has_table_privilege(k.conrelid, 'SELECT') AND has_table_privilege(k.confrelid, 'SELECT') ORDER BY 1, 2"""
+
+
+def _foreign(connection: psycopg.Connection, owned: list[str], named: list[tuple[str, str]]) -> list[str]:
+    """Ids are unique over all tables and tenants (UUIDv7), so that any column's value has one owner."""
+    ids = sql.SQL(" UNION ALL ").join(sql.SQL("SELECT tenant_id, id FROM {}").format(sql.Identifier(t)) for t in owned)
+    refs = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}::text AS what, tenant_id, {} AS ref FROM {}").format(
+            sql.Literal(f"{table}.{column}"), sql.Identifier(column), sql.Identifier(table)
+        )
+        for table, column in named
+    )
+    statement = sql.SQL(
+        "WITH ids AS MATERIALIZED ({ids}), refs AS (SELECT what, tenant_id, ref FROM ({refs}) r WHERE ref IS NOT NULL)"
+        " SELECT r.what, r.ref, r.tenant_id FROM refs r JOIN ids i ON i.id = r.ref GROUP BY r.what, r.ref, r.tenant_id"
+        " HAVING bool_and(i.tenant_id <> r.tenant_id)"
+    ).format(ids=ids, refs=refs)
+    return [f"{what} {ref} of tenant {tenant}" for what, ref, tenant in connection.execute(statement)]
+
+
+def _missing(
+    connection: psycopg.Connection, child: str, parent: str, columns: list[str], theirs: list[str]
+) -> list[str]:
+    pairs = sql.SQL(" AND ").join(
+        sql.SQL("p.{} = c.{}").format(sql.Identifier(p), sql.Identifier(c))
+        for c, p in zip(columns, theirs, strict=True)
+    )
+    whole = sql.SQL(" AND ").join(sql.SQL("c.{} IS NOT NULL").format(sql.Identifier(c)) for c in columns)
+    statement = sql.SQL(
+        "SELECT c.{last} FROM {child} c WHERE {whole} AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE {pairs})"
+    ).format(
+        last=sql.Identifier(columns[-1]),
+        child=sql.Identifier(child),
+        parent=sql.Identifier(parent),
+        whole=whole,
+        pairs=pairs,
+    )
+    return [f"{child}.{columns[-1]} {row[0]}" for row in connection.execute(statement)]

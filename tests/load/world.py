@@ -96,7 +96,10 @@ class Counter:
 
 
 class World:
-    """Use as a context manager. `env` is what every process is started with; `counters` is where business is done."""
+    """Use as a context manager. `env` is what every process is started with; `counters` is where business is done.
+
+    Mail goes to a server of its own that keeps it in the directory `mail`.
+    """
 
     def __init__(self, var: Path, engines: dict[str, Engine], env: dict[str, str]) -> None:
         self.var, self.engines, self.env = var, engines, env
@@ -149,6 +152,10 @@ class World:
         (var / "log").mkdir(exist_ok=True)
         world = cls(var, {}, values)
         world.app = app
+        from portal.analytics.clickhouse import client
+
+        with app.app_context():
+            client().command("TRUNCATE TABLE transaction_facts")  # what tests before this one shipped
         try:
             world._settle(members)
             yield world
@@ -310,6 +317,10 @@ class World:
         self.app = create_app()
 
     def _settle(self, members: int) -> None:
+        self.mail = self.var / "mail"
+        port = choose()
+        self.env["SMTP_URL"] = f"smtp://127.0.0.1:{port}"
+        self.spawn("portal.embedded.smtp", str(port), str(self.mail))
         for tenant, manager in ((cast.CIRCLE, cast.CAROL), (cast.GLOBEX, cast.MALLORY)):
             self.counters.append(_counter(self.app, tenant, manager, members))
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from portal.extensions import db
 from portal.identity.person import Person, StaffPost
 from portal.kernel import clock
+from portal.kernel.audit import AuditEntry
 from portal.kernel.errors import NotFound
 from portal.kernel.model import new_id
 from portal.kernel.outbox import OutboxMessage
@@ -229,6 +230,8 @@ def test_undo_on_the_same_device_or_by_a_manager(acting):
         as_person(CAROL, other)
         undo_purchase(second.purchase_id, reason="amount", key="u-2")
         assert db.session.scalars(select(PurchaseRefund.cause)).all() == ["undo", "undo"]
+        entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "purchase.undo")).all()
+        assert {(e.object_id, e.reason) for e in entries} == {(b.purchase_id, "amount") for b in (bought, second)}
         as_person(OLGA, other)
         assert undo_purchase(third.purchase_id, reason="amount", key="u-3").balances == {"bonus": 0}
         books_agree()
