@@ -245,21 +245,21 @@ BEGIN
     RETURN answers;
 END $$;
 
--- Accruals in bulk (imports): one lock and one update an account however many rows (D5). `p_rows` has id, external_id,
--- request_hash, member_id, amount, occurred_at, expires_at, caused_by, details. What is there already is left alone and told;
--- a lot whose date has passed is written as expired, with its breakage pair (D27).
--- Answers {posted, skipped: [external_id], differing: [external_id with another hash]}.
-DROP FUNCTION IF EXISTS ledger.post_batch(jsonb, text, uuid, text, text, timestamptz);
-CREATE FUNCTION ledger.post_batch(p_rows jsonb, p_currency text, p_business uuid, p_source text, p_module text, p_at timestamptz)
+-- Accruals in bulk (imports): one lock and one update an account however many rows (D5). The arrays are columns of one
+-- table, a row an accrual. What is there already is left alone and told; a lot whose date has passed is written as
+-- expired, with its breakage pair (D27). Answers {posted, skipped: [external_id], differing: [external_id with another hash]}.
+DROP FUNCTION IF EXISTS ledger.post_batch;
+CREATE FUNCTION ledger.post_batch(p_ids uuid[], p_keys text[], p_hashes text[], p_members uuid[], p_amounts bigint[], p_occurred timestamptz[],
+    p_expires timestamptz[], p_causes uuid[], p_details text[], p_currency text, p_business uuid, p_source text, p_module text, p_at timestamptz)
 RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE t uuid := ledger.tenant(); issuer uuid; breakage uuid; members uuid[]; done bigint; skipped jsonb := '[]'; differing jsonb := '[]';
 BEGIN
-    IF EXISTS (SELECT 1 FROM jsonb_to_recordset(p_rows) AS r (amount bigint) WHERE r.amount IS NULL OR r.amount <= 0) THEN
+    IF EXISTS (SELECT 1 FROM unnest(p_amounts) AS r (amount) WHERE r.amount IS NULL OR r.amount <= 0) THEN
         RAISE EXCEPTION 'an amount must be above zero' USING ERRCODE = 'KR422';
     END IF;
     issuer := (ledger.find(t, jsonb_build_object('owner_kind', 'business', 'owner_id', p_business, 'type', 'issuance'), p_currency)).id;
     breakage := (ledger.find(t, '{"owner_kind": "system", "owner_key": "breakage", "type": "breakage"}', p_currency)).id;
-    members := ARRAY(SELECT DISTINCT r.member_id FROM jsonb_to_recordset(p_rows) AS r (member_id uuid) ORDER BY 1);
+    members := ARRAY(SELECT DISTINCT m FROM unnest(p_members) AS m ORDER BY 1);
     INSERT INTO wallet_accounts (tenant_id, id, owner_kind, owner_id, owner_key, currency, type, lazy)
     SELECT t, ledger.new_id(), 'member', m.id, '', p_currency, 'bonus', false
       FROM unnest(members) AS m (id)
@@ -271,8 +271,7 @@ BEGIN
 
     WITH req AS MATERIALIZED (
         SELECT r.*, w.id AS account_id, w.posted AS posted_before, w.version AS version_before, w.debt AS debt_before
-          FROM ROWS FROM (jsonb_to_recordset(p_rows) AS (id uuid, external_id text, request_hash text, member_id uuid, amount bigint,
-               occurred_at timestamptz, expires_at timestamptz, caused_by uuid, details jsonb)) WITH ORDINALITY
+          FROM unnest(p_ids, p_keys, p_hashes, p_members, p_amounts, p_occurred, p_expires, p_causes, p_details) WITH ORDINALITY
                AS r (id, external_id, request_hash, member_id, amount, occurred_at, expires_at, caused_by, details, n)
           JOIN wallet_accounts w ON w.tenant_id = t AND w.owner_kind = 'member' AND w.owner_id = r.member_id AND w.owner_key = ''
            AND w.currency = p_currency AND w.type = 'bonus'
@@ -280,12 +279,12 @@ BEGIN
         INSERT INTO ledger_transactions (tenant_id, id, type, module, action, source, external_id, request_hash, currency, amount, member_id,
                business_id, caused_by, metadata, occurred_at, processed_at)
         SELECT t, r.id, 'accrual', p_module, 'accrual', p_source, r.external_id, r.request_hash, p_currency, r.amount, r.member_id,
-               p_business, r.caused_by, coalesce(r.details, '{}'), r.occurred_at, p_at
+               p_business, r.caused_by, r.details::jsonb, r.occurred_at, p_at
           FROM req r ORDER BY r.n
         ON CONFLICT (tenant_id, source, external_id) DO NOTHING
         RETURNING id
     ), fresh AS MATERIALIZED (
-        SELECT r.*, ledger.new_id() AS lot_id, CASE WHEN r.expires_at <= p_at THEN ledger.new_id() END AS expiry_id,
+        SELECT r.*, ledger.part(r.id, 3) AS lot_id, CASE WHEN r.expires_at <= p_at THEN ledger.new_id() END AS expiry_id,
                coalesce(sum(r.amount) FILTER (WHERE r.expires_at IS NULL OR r.expires_at > p_at) OVER earlier, 0) AS kept_before
           FROM req r JOIN inserted USING (id)
         WINDOW earlier AS (PARTITION BY r.account_id ORDER BY r.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
@@ -329,10 +328,10 @@ BEGIN
     )
     SELECT count(*) INTO done FROM inserted;
 
-    IF done < jsonb_array_length(p_rows) THEN
+    IF done < cardinality(p_ids) THEN
         SELECT coalesce(jsonb_agg(r.external_id ORDER BY r.n), '[]'),
                coalesce(jsonb_agg(r.external_id ORDER BY r.n) FILTER (WHERE x.request_hash <> r.request_hash), '[]') INTO skipped, differing
-          FROM ROWS FROM (jsonb_to_recordset(p_rows) AS (id uuid, external_id text, request_hash text)) WITH ORDINALITY AS r (id, external_id, request_hash, n)
+          FROM unnest(p_ids, p_keys, p_hashes) WITH ORDINALITY AS r (id, external_id, request_hash, n)
           JOIN ledger_transactions x ON x.tenant_id = t AND x.source = p_source AND x.external_id = r.external_id
          WHERE x.id <> r.id;
     END IF;

@@ -1,7 +1,7 @@
 """The loader: the only code that writes and names ClickHouse's tables (D47)."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -56,6 +56,8 @@ def months_kept() -> int:
 
 def ship(purchase_ids: Sequence[UUID]) -> int:
     """Send these purchases as they stand now; sent again they replace themselves. Returns how many."""
+    if not purchase_ids:
+        return 0
     statement = _SELECT.format(ts="p.occurred_at", retain=RETAIN.format(months=months_kept()))
     statement += " WHERE p.tenant_id = :tenant AND p.id = ANY(:ids) ORDER BY p.occurred_at, p.id"
     rows = db.session.execute(
@@ -73,15 +75,26 @@ def ship(purchase_ids: Sequence[UUID]) -> int:
     return len(rows)
 
 
+def ship_ranges(ranges: Sequence[tuple[UUID, UUID]]) -> int:
+    """Stream the purchases whose ids lie between the ends of a range, both included; sent again they replace themselves."""
+    if not ranges:
+        return 0
+    firsts, lasts = zip(*ranges, strict=True)
+    return _copy(
+        "JOIN unnest(%(firsts)s::uuid[], %(lasts)s::uuid[]) AS r (first, last) ON p.id BETWEEN r.first AND r.last",
+        {"firsts": list(firsts), "lasts": list(lasts)},
+    )
+
+
 def ship_month(month: date) -> int:
     """Stream a month's purchases (UTC) into ClickHouse; returns how many."""
     following = (month.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return _copy(_midnight(month.replace(day=1)), _midnight(following))
+    return _between(_midnight(month.replace(day=1)), _midnight(following))
 
 
 def ship_day(day: date) -> int:
     """Stream a day's purchases (UTC) into ClickHouse; returns how many."""
-    return _copy(_midnight(day), _midnight(day + timedelta(days=1)))
+    return _between(_midnight(day), _midnight(day + timedelta(days=1)))
 
 
 def months() -> list[date]:
@@ -111,10 +124,18 @@ def forget_older(moment: datetime, days: Sequence[date] = ()) -> None:
         client().command(f"DELETE FROM transaction_facts WHERE {where}", parameters=values)
 
 
-def _copy(first: datetime, end: datetime) -> int:
+def _between(first: datetime, end: datetime) -> int:
+    return _copy(
+        "JOIN (SELECT %(first)s::timestamptz AS first, %(end)s::timestamptz AS past) r"
+        " ON p.occurred_at >= r.first AND p.occurred_at < r.past",
+        {"first": first, "end": end},
+    )
+
+
+def _copy(among: str, values: Mapping[str, Any]) -> int:
     """COPY as CSV from the one into the other, in blocks of megabytes; no Python object a row's cell."""
     sent = 0
-    for block, rows in _blocks(first, end):
+    for block, rows in _blocks(among, values):
         client().raw_insert(
             "transaction_facts",
             column_names=list(COLUMNS),
@@ -127,12 +148,12 @@ def _copy(first: datetime, end: datetime) -> int:
     return sent
 
 
-def _blocks(first: datetime, end: datetime) -> Iterator[tuple[bytes, int]]:
+def _blocks(among: str, values: Mapping[str, Any]) -> Iterator[tuple[bytes, int]]:
     statement = _SELECT.format(
         ts="to_char(p.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')",
         retain=RETAIN.format(months=months_kept()),
     )
-    statement += " WHERE p.tenant_id = %(tenant)s AND p.occurred_at >= %(first)s AND p.occurred_at < %(end)s"
+    statement += f" {among} WHERE p.tenant_id = %(tenant)s"
     db.session.execute(text("SET LOCAL statement_timeout = '30min'"))
     driver: Any = db.session.connection().connection.driver_connection
     block, rows = bytearray(), 0
@@ -140,7 +161,7 @@ def _blocks(first: datetime, end: datetime) -> Iterator[tuple[bytes, int]]:
         driver.cursor() as cursor,
         cursor.copy(
             f"COPY ({statement}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)",
-            {"tenant": current_tenant_id(), "first": first, "end": end},
+            {"tenant": current_tenant_id(), **values},
         ) as copy,
     ):
         for piece in copy:

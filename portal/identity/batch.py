@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from portal.extensions import db
 from portal.identity import cards, words
-from portal.identity.events import MemberRegistered
+from portal.identity.events import MembersImported
 from portal.kernel.books import plain
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.model import new_id
@@ -70,6 +70,6 @@ def register_members(people: Sequence[Newcomer], *, joined_via: str) -> list[UUI
         raise Taken
     db.session.execute(_WORDS, {"tenant": tenant, "rows": json.dumps(found, default=plain)})
     journal().note("users", joined_via, {"registered": [None, len(rows)]})
-    for row in rows:
-        emit(MemberRegistered(member_id=row["id"], joined_via=joined_via), historical=True)
-    return [row["id"] for row in rows]
+    ids: list[UUID] = [row["id"] for row in rows]
+    emit(MembersImported(first_id=min(ids), last_id=max(ids), count=len(ids), joined_via=joined_via), historical=True)
+    return ids

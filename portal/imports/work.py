@@ -175,7 +175,7 @@ def _wanted(run: Run, reader: Reader, sale: Sale, place: UUID | None, member_id:
         lines=(),
         bonus_to_spend=0,
         source="import",
-        historical=False,
+        historical=True,
     )
 
 

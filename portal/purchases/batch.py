@@ -27,7 +27,7 @@ from portal.loyalty.queries import Position, Program
 from portal.loyalty.service import RECOUNT_LOCK
 from portal.purchases import wanted
 from portal.purchases.decision import Decision, decide
-from portal.purchases.events import PurchaseRecorded
+from portal.purchases.events import HistoryImported, PurchaseRecorded
 from portal.purchases.rows import Found
 from portal.purchases.service import told
 from portal.purchases.wanted import Sale
@@ -99,7 +99,8 @@ class _Writing:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     accruals: list[Accrual] = field(default_factory=list)
     moves: loyalty_batch.Moves = field(default_factory=loyalty_batch.Moves)
-    events: list[tuple[PurchaseRecorded, bool]] = field(default_factory=list)
+    news: list[PurchaseRecorded] = field(default_factory=list)
+    history: list[tuple[UUID, int]] = field(default_factory=list)
 
 
 @command("purchase.record_history")
@@ -123,7 +124,8 @@ def record_history(business_id: UUID, sales: Sequence[Sale], *, accrue: bool = T
         if (stored := known.get(sale.external_id)) is not None:
             fates.append(_compared(stored, whole, parts))
             continue
-        dated = replace(sale, historical=sale.occurred_at is not None and sale.occurred_at < now - HISTORY)
+        historical = sale.occurred_at is not None and sale.occurred_at < now - HISTORY
+        dated = sale if sale.historical == historical else replace(sale, historical=historical)
         try:
             decided = _decided(dated, shop, now, accrue=accrue)
         except PortalError as error:
@@ -140,9 +142,10 @@ def by_index() -> None:
     """Plan this transaction's statements and foreign keys anew, by index.
 
     A table that grows while it is filled has no statistics yet: a foreign key's plan that was made while it was empty
-    would read all of the tenant's rows for each row written, and stay so until autovacuum looks at the table.
+    would read all of the tenant's rows for each row written, and stay so until autovacuum looks at the table. What
+    must be read as a whole looks so costly then that it would be compiled first.
     """
-    db.session.execute(text("SET LOCAL enable_seqscan = off"))
+    db.session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL jit = off"))
     db.session.execute(text("DISCARD PLANS"))
 
 
@@ -252,12 +255,15 @@ def _take(writing: _Writing, shop: _Shop, sale: Sale, decided: Decision, whole: 
             json.dumps(trace, ensure_ascii=False), decided.occurred_at,
         )
     )  # fmt: skip
+    if sale.historical:
+        writing.history.append((decided.purchase_id, sale.amount))
+        return
     event = PurchaseRecorded(
         purchase_id=decided.purchase_id, business_id=sale.business_id, member_id=sale.member_id, amount=sale.amount,
         paid_with_bonus=0, bonus_accrued=earned.bonus, currency=code, balance=balance, tier=reached["code"] if reached else "",
         version=1, source=sale.source, occurred_at=decided.occurred_at,
     )  # fmt: skip
-    writing.events.append((event, sale.historical))
+    writing.news.append(event)
 
 
 def _write(writing: _Writing, shop: _Shop) -> None:
@@ -276,5 +282,12 @@ def _write(writing: _Writing, shop: _Shop) -> None:
     if shop.program:
         writing.moves.write(shop.program)
     journal().note("purchases", shop.business_id, {"recorded": [None, len(writing.rows)]})
-    for event, historical in writing.events:
-        emit(event, historical=historical)
+    for event in writing.news:
+        emit(event)
+    if writing.history:
+        ids = [purchase_id for purchase_id, _ in writing.history]
+        imported = HistoryImported(
+            business_id=shop.business_id, first_id=min(ids), last_id=max(ids), count=len(ids),
+            amount=sum(amount for _, amount in writing.history), currency=shop.found.currency,
+        )  # fmt: skip
+        emit(imported, historical=True)

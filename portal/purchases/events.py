@@ -30,6 +30,24 @@ class PurchaseRecorded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryImported(Event):
+    """A batch of a business's past sales came in, `count` of them, their ids from `first_id` to `last_id` (D27).
+
+    One message for up to a thousand sales that nobody is told of; each may be read by its id.
+    """
+
+    TYPE: ClassVar[str] = "purchases.imported"
+    AGGREGATE: ClassVar[str] = "business"
+
+    business_id: UUID
+    first_id: UUID
+    last_id: UUID
+    count: int
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseRefunded(Event):
     """Money went back, in part or in full (`cause` refund or undo). `version` is the purchase's new one."""
 

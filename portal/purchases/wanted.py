@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from flask_babel import gettext
 from portal.kernel.errors import PortalError
 from portal.kernel.money import BIGGEST
 
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 LONGEST = {"external_id": 200, "receipt_number": 100, "till": 60, "category": 60, "name": 300, "sku": 100}
 MOST_LINES = 500
 MOST_QUANTITY = Decimal(10) ** 12
@@ -145,7 +147,7 @@ def check_texts(**texts: str | None) -> None:
 def fingerprint(fields: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """The hash of the whole request over canonical JSON, and a short one of each field, to name what differs later."""
     plain = {name: _canonical(value) for name, value in fields.items() if value is not None}
-    return _sha(plain), {name: _sha(value)[:16] for name, value in plain.items()}
+    return _sha(plain), {name: _short_sha(value) for name, value in plain.items()}
 
 
 def differing(stored: Mapping[str, str], sent: Mapping[str, str]) -> list[str]:
@@ -179,5 +181,14 @@ def _canonical(value: Any) -> Any:
 
 
 def _sha(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_json(value).encode()).hexdigest()
+
+
+def _short_sha(value: Any) -> str:
+    return _scalar_sha(value) if isinstance(value, str | int) else _sha(value)[:16]
+
+
+@lru_cache(maxsize=16384, typed=True)
+def _scalar_sha(value: str | int) -> str:
+    """An import has the same days, shops and prices again and again."""
+    return _sha(value)[:16]

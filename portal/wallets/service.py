@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from flask_babel import gettext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -149,8 +148,11 @@ class Posted:
 
 
 def request_hash(fields: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON (RFC 8785) of the fields that matter: texts, and mappings of texts."""
-    return hashlib.sha256(rfc8785.dumps(dict(fields))).hexdigest()
+    """SHA-256 over the canonical JSON of the fields that matter: texts, and mappings of texts with ASCII names.
+
+    For those the encoder of `json` writes what RFC 8785 asks for.
+    """
+    return hashlib.sha256(_canonical(fields).encode()).hexdigest()
 
 
 def field_hashes(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -164,8 +166,12 @@ def differing(kept: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in {*kept, *now} if kept.get(name) != now.get(name))
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _POST = "SELECT ledger.post(%s::jsonb, %s)"
-_BATCH = "SELECT ledger.post_batch(%s::jsonb, %s, %s, %s, %s, %s)"
+_BATCH = (
+    "SELECT ledger.post_batch(%b::uuid[], %b::text[], %b::text[], %b::uuid[], %b::bigint[], %b::timestamptz[],"
+    " %b::timestamptz[], %b::uuid[], %b::text[], %s, %s, %s, %s, %s)"
+)
 
 
 def _call(statement: str, *values: object) -> Any:
@@ -246,34 +252,28 @@ def post_batch(
     rows: Sequence[Accrual], *, currency: str, business_id: UUID, source: str, module: str = "purchases"
 ) -> BatchPosted:
     """Accruals of one business, at most a thousand in one statement; rows already posted are skipped and told."""
-    issuer = Account.issuance(business_id).plain()
-    made = []
-    for row in rows:
-        decide = {
-            "type": "accrual",
-            "currency": currency,
-            "amount": str(row.amount),
-            "payer": issuer,
-            "payee": Account.member(row.member_id).plain(),
-        }
-        made.append(
-            {
-                "id": new_id(),
-                "external_id": row.external_id,
-                "request_hash": request_hash(decide),
-                "member_id": row.member_id,
-                "amount": row.amount,
-                "occurred_at": row.occurred_at,
-                "expires_at": row.expires_at,
-                "caused_by": row.caused_by,
-                "details": {**row.details, "request": field_hashes(decide)},
-            }
-        )
-    if not made:
+    if not rows:
         return BatchPosted(0, [], [])
+    alike = {"type": "accrual", "currency": currency, "payer": Account.issuance(business_id).plain()}
+    hashes, details = [], []
+    alike_hashed = field_hashes(alike)
+    for row in rows:
+        own = {"amount": str(row.amount), "payee": Account.member(row.member_id).plain()}
+        hashes.append(request_hash({**alike, **own}))
+        details.append(json.dumps({**row.details, "request": {**alike_hashed, **field_hashes(own)}}, default=plain))
+    columns = (
+        [new_id() for _ in rows],
+        [row.external_id for row in rows],
+        hashes,
+        [row.member_id for row in rows],
+        [row.amount for row in rows],
+        [row.occurred_at for row in rows],
+        [row.expires_at for row in rows],
+        [row.caused_by for row in rows],
+        details,
+    )
     try:
-        rows_sent = json.dumps(made, default=plain)
-        done = BatchPosted(**_call(_BATCH, rows_sent, currency, business_id, source, module, clock.now()))
+        done = BatchPosted(**_call(_BATCH, *columns, currency, business_id, source, module, clock.now()))
     except DBAPIError as error:
         raise _named(error, ()) from error
     if done.posted:

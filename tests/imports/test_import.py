@@ -4,6 +4,7 @@ import gzip
 import io
 import lzma
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
@@ -57,28 +58,21 @@ def test_history_is_recorded_and_the_second_time_changes_nothing(bring, seen_by)
 
 
 def test_history_notifies_nobody_but_reaches_analytics(bring, seen_by):
-    from portal.kernel.outbox import subscribers
-
     bring(HISTORY)
     with seen_by(CIRCLE) as session:
         told = set(
             session.scalars(
                 select(OutboxDelivery.subscriber)
                 .join(OutboxMessage, OutboxMessage.id == OutboxDelivery.message_id)
-                .where(OutboxMessage.type == "purchase.recorded")
+                .where(OutboxMessage.type == "purchases.imported")
             )
         )
-        assert told == {
-            s.name
-            for s in subscribers().values()
-            if s.historical and any(e.TYPE == "purchase.recorded" for e in s.events)
-        }
-        assert (
-            session.scalar(
-                select(func.count()).where(OutboxMessage.type == "purchase.recorded", OutboxMessage.historical)
-            )
-            == 40
-        )
+        assert told == {"analytics.purchase_facts"}
+        messages = session.scalars(select(OutboxMessage).where(OutboxMessage.type.like("purchase%"))).all()
+        assert {(m.type, m.historical) for m in messages} == {("purchases.imported", True)}
+        assert sum(m.data["count"] for m in messages) == 40
+        first, last = min(m.data["first_id"] for m in messages), max(m.data["last_id"] for m in messages)
+        assert session.scalar(select(func.count()).where(Purchase.id.between(UUID(first), UUID(last)))) == 40
 
 
 def test_a_sale_of_zero_is_a_purchase_without_a_posting(bring, seen_by):
