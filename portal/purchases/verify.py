@@ -28,7 +28,15 @@ CHECKS: dict[str, str] = {
     "I9 a sale has not one message": f"""
         SELECT p.id AS what, count(m.id) AS off FROM purchases p
           LEFT JOIN outbox_messages m ON m.tenant_id = :t AND m.aggregate_type = 'purchase' AND m.aggregate_id = p.id AND m.type = 'purchase.recorded'
-         WHERE p.tenant_id = :t AND p.{_RECENT} GROUP BY p.id HAVING count(m.id) <> 1""",
+         WHERE p.tenant_id = :t AND p.{_RECENT} GROUP BY p.id, p.business_id, p.historical
+        HAVING count(m.id) > 1 OR (count(m.id) = 0 AND NOT (p.historical AND EXISTS (
+            SELECT 1 FROM outbox_messages b WHERE b.tenant_id = :t AND b.aggregate_type = 'business' AND b.aggregate_id = p.business_id
+               AND b.type = 'purchases.imported' AND p.id BETWEEN (b.data ->> 'first_id')::uuid AND (b.data ->> 'last_id')::uuid)))""",
+    "I9 a message speaks of more imported sales than there are": """
+        SELECT m.id AS what, (m.data ->> 'count')::bigint - count(p.id) AS off FROM outbox_messages m
+          LEFT JOIN purchases p ON p.tenant_id = :t AND p.business_id = m.aggregate_id AND p.historical
+           AND p.id BETWEEN (m.data ->> 'first_id')::uuid AND (m.data ->> 'last_id')::uuid
+         WHERE m.tenant_id = :t AND m.type = 'purchases.imported' GROUP BY m.id, m.data HAVING count(p.id) < (m.data ->> 'count')::bigint""",
     "I9 a refund has not one message": f"""
         SELECT r.id AS what, count(m.id) AS off FROM purchase_refunds r
           LEFT JOIN outbox_messages m ON m.tenant_id = :t AND m.aggregate_type = 'purchase' AND m.aggregate_id = r.purchase_id
