@@ -11,7 +11,7 @@ import tenant_ops  # noqa: F401  registers op.create_tenant_table
 
 from portal import nouns
 from portal.kernel.model import Model
-from portal.settings import settings
+from portal.settings import MAIN, settings
 
 ONE_RUN = 7_305_071  # advisory lock: two deployments do not migrate at once
 nouns.load_models()
@@ -22,7 +22,8 @@ def ours(_object, name, kind, _reflected, _compared):
     return not (kind == "table" and name == "alembic_version")
 
 
-url = settings().database_url("portal_owner").replace("postgresql://", "postgresql+psycopg://")
+primary = context.config.attributes.get("primary", MAIN)
+url = settings().database_url("portal_owner", primary).replace("postgresql://", "postgresql+psycopg://")
 engine = create_engine(url)
 with engine.connect() as connection:
     connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": ONE_RUN})

@@ -8,7 +8,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import nouns
 from portal.extensions import babel, csrf, db, htmx, limiter, login_manager
-from portal.settings import ROOT, Settings, settings
+from portal.kernel import primaries
+from portal.settings import MAIN, ROOT, Settings, settings
 
 
 class PortalApp(OpenAPI):
@@ -40,18 +41,7 @@ def _flask_config(config: Settings) -> dict[str, Any]:
     return {
         "SECRET_KEY": config.SECRET_KEY,
         "SECRET_KEY_FALLBACKS": config.SECRET_KEY_FALLBACKS,
-        "SQLALCHEMY_DATABASE_URI": config.database_url("portal_app").replace("postgresql://", "postgresql+psycopg://"),
-        "SQLALCHEMY_ENGINE_OPTIONS": {
-            "pool_size": config.DB_POOL_SIZE,
-            "max_overflow": 5,
-            "pool_timeout": 5,
-            "pool_reset_on_return": "rollback",
-            "connect_args": {
-                "connect_timeout": 5,
-                "options": "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=120s",
-                "prepare_threshold": 5 if config.DB_PREPARE else None,
-            },
-        },
+        "SQLALCHEMY_BINDS": {None if name == MAIN else name: _pool(config, name) for name in config.primaries},
         "WTF_CSRF_TIME_LIMIT": None,  # D38
         "WTF_CSRF_SSL_STRICT": False,  # the Origin check of portal/web/security.py is the second net
         "MAX_CONTENT_LENGTH": 64 * 1024 * 1024,
@@ -69,17 +59,31 @@ def _flask_config(config: Settings) -> dict[str, Any]:
     }
 
 
+def _pool(config: Settings, primary: str) -> dict[str, Any]:
+    """Time limits belong to the role (`portal db upgrade`), since pgbouncer takes no start-up options."""
+    return {
+        "url": config.database_url("portal_app", primary).replace("postgresql://", "postgresql+psycopg://"),
+        "pool_size": config.DB_POOL_SIZE,
+        "max_overflow": 5,
+        "pool_timeout": 5,
+        "pool_reset_on_return": "rollback",
+        "connect_args": {"connect_timeout": 5, "prepare_threshold": 5 if config.DB_PREPARE else None},
+    }
+
+
 def _extensions(app: Flask) -> None:
     from portal.identity import sessions
     from portal.kernel import guard
     from portal.web import locale
 
+    config = settings()
     nouns.load_models()
     nouns.load_handlers()
     db.init_app(app)
     with app.app_context():
-        guard.watch(db.engine)
-        app.extensions["own_transaction"] = db.engine.begin
+        for primary in config.primaries:
+            guard.watch(primaries.engine(primary))
+        app.extensions["own_transaction"] = lambda primary: primaries.engine(primary).begin()
     sessions.init_app(app)
     login_manager.init_app(app)
     htmx.init_app(app)

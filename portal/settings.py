@@ -1,21 +1,37 @@
 """Every setting of the portal, in one class: an unknown or missing value stops the start with its name."""
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+MAIN = "main"  # the primary of DATABASE_URL
 LOGIN_ROLES = ("portal_owner", "portal_app", "portal_relay", "portal_platform", "portal_backup")
 
 
 class SettingsError(SystemExit):
     """The configuration cannot be used; the text says which name is wrong."""
+
+
+class Primary(BaseModel):
+    """Where one PostgreSQL primary answers; `url` is that of a role with CREATEROLE, the others are derived from it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    owner: str = ""
+    app: str = ""
+    relay: str = ""
+    platform: str = ""
+    backup: str = ""
 
 
 class Settings(BaseSettings):
@@ -30,6 +46,8 @@ class Settings(BaseSettings):
     DATABASE_RELAY_URL: str = ""
     DATABASE_PLATFORM_URL: str = ""
     DATABASE_OWNER_URL: str = ""
+    DATABASE_BACKUP_URL: str = ""
+    DATABASE_URLS: dict[str, Primary] = {}
     DB_POOL_SIZE: int = 10
     DB_PREPARE: bool = True
     REDIS_URL: str
@@ -51,12 +69,35 @@ class Settings(BaseSettings):
     LOG_LEVEL: str = "INFO"
     LOG_FORMAT: str = Field(default="json", pattern="^(json|text)$")
 
-    def database_url(self, role: str) -> str:
-        """The address of the same database for one of `LOGIN_ROLES`; an explicit DATABASE_<ROLE>_URL wins (D4)."""
-        explicit = str(getattr(self, f"DATABASE_{role.removeprefix('portal_').upper()}_URL", ""))
+    @field_validator("DATABASE_URLS", mode="before")
+    @classmethod
+    def _plain_addresses(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        for name in given:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", str(name)) or name == MAIN:
+                raise ValueError(f"{name!r} cannot name a primary: small letters and digits, not {MAIN!r}")
+        return {name: {"url": one} if isinstance(one, str) else one for name, one in given.items()}
+
+    @property
+    def primaries(self) -> tuple[str, ...]:
+        """The names of every PostgreSQL primary: `main`, then those of DATABASE_URLS."""
+        return (MAIN, *self.DATABASE_URLS)
+
+    def admin_url(self, primary: str = MAIN) -> str:
+        """The address of the role that makes the others (D4)."""
+        return self.DATABASE_URL if primary == MAIN else self.DATABASE_URLS[primary].url
+
+    def database_url(self, role: str, primary: str = MAIN) -> str:
+        """The address of a primary for one of `LOGIN_ROLES`; an explicit one wins over the derived one (D4)."""
+        name = role.removeprefix("portal_")
+        if primary == MAIN:
+            explicit = str(getattr(self, f"DATABASE_{name.upper()}_URL", ""))
+        else:
+            explicit = str(getattr(self.DATABASE_URLS[primary], name))
         if explicit:
             return explicit
-        parts = urlsplit(self.DATABASE_URL)
+        parts = urlsplit(self.admin_url(primary))
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit(parts._replace(netloc=f"{role}:{quote(self.role_password(role))}@{host}"))
 

@@ -156,7 +156,7 @@ def database(request):
     with engine.connect() as connection:
         outer = connection.begin()
         engines[None] = connection
-        app.extensions["own_transaction"] = lambda: _nested(connection)
+        app.extensions["own_transaction"] = lambda _primary: _nested(connection)
         try:
             yield
         finally:

@@ -87,11 +87,12 @@ def deliver_all(app: Any, *, rounds: int = 20) -> int:
     from sqlalchemy import text
 
     from portal.extensions import db
+    from portal.tenants.hosts import every_tenant
     from workers.delivery import deliver
 
     done = 0
     with app.app_context():
-        tenants = db.session.execute(text("SELECT id FROM tenants ORDER BY slug")).scalars().all()
+        tenants = [tenant_id for tenant_id, _ in every_tenant()]
         began = db.session.execute(text("SELECT clock_timestamp()")).scalar_one()
         for _ in range(rounds):
             before = done

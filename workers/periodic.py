@@ -6,21 +6,22 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 from flask import g
 from rq.timeouts import BaseTimeoutException
-from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from portal.extensions import db
 from portal.identity.sessions import acting_as
-from portal.kernel import clock
+from portal.kernel import clock, primaries
 from portal.kernel.commands import command, journal
 from portal.kernel.tenancy import tenant_scope
-from portal.tenants.hosts import tenant_by_id
+from portal.tenants.hosts import tenant_by_id, tenants_that_answer
 from portal.tenants.models import TaskRun
 from workers.schedule import LOCAL
 from workers.tasks import Queue, task
 
+_FORGET = "SELECT maintenance.forget_delivered(%s, %s)"
 KEPT = timedelta(days=14)  # delivered messages (D13)
 CLEANED_AT_ONCE, CLEANINGS = 5000, 200
 RECENT = timedelta(days=2)
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 
 def each_tenant(work: Callable[[], object]) -> None:
     """Do the work for every tenant, each in its own session; one that fails is raised when all had their turn."""
-    broken: list[Exception] = []
-    for tenant_id in db.session.execute(text("SELECT id FROM tenants ORDER BY slug")).scalars().all():
+    tenants, down = tenants_that_answer()
+    for tenant_id, _ in tenants:
         try:
             with tenant_scope(tenant_id), acting_as(None, "system"):
                 g.tenant = tenant_by_id(tenant_id)
@@ -39,9 +40,9 @@ def each_tenant(work: Callable[[], object]) -> None:
             raise
         except Exception as error:
             log.exception("tenant %s", tenant_id)
-            broken.append(error)
-    if broken:
-        raise broken[0]
+            down = down or error
+    if down:
+        raise down
 
 
 @task(Queue.FAST, name="wallets.fold", timeout=60)
@@ -101,15 +102,18 @@ def reconcile_recent() -> None:
 @task(Queue.FAST, name="outbox.clean", timeout=120)
 def clean() -> None:
     """Forget what was delivered long ago, in batches, never a dead letter (D13)."""
-    import psycopg
-
-    from portal.settings import settings
-
-    with psycopg.connect(settings().database_url("portal_relay"), autocommit=True) as connection:
-        for _ in range(CLEANINGS):
-            row = connection.execute("SELECT maintenance.forget_delivered(%s, %s)", (KEPT, CLEANED_AT_ONCE)).fetchone()
-            if not row or row[0] == 0:
-                break
+    down: Exception | None = None
+    for primary in primaries.names():
+        try:
+            with primaries.connect("portal_relay", primary, autocommit=True) as connection:
+                for _ in range(CLEANINGS):
+                    row = connection.execute(_FORGET, (KEPT, CLEANED_AT_ONCE)).fetchone()
+                    if not row or row[0] == 0:
+                        break
+        except psycopg.OperationalError as error:
+            down = error
+    if down:
+        raise down
 
 
 def _until_done(step: Callable[[], int]) -> None:

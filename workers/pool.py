@@ -1,12 +1,16 @@
 """Workers of one queue: `python -m workers.pool fast 2`. Short jobs run without a fork, long ones in a process each (D35)."""
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 from rq import SimpleWorker, Worker
 from rq.serializers import JSONSerializer
 from rq.worker_pool import WorkerPool
 
+from portal.jobs.running import stop_soon
 from portal.kernel.redis import redis
 from portal.web.observe import configure_logs
 from workers.jobs import app, load_tasks
@@ -14,7 +18,20 @@ from workers.tasks import Queue, rq_queue
 
 
 class ForkingWorker(Worker):
-    """Forks for each job; the child drops the parent's connections without closing them, and opens its own."""
+    """Forks for each job; the child drops the parent's connections without closing them, and opens its own.
+
+    Asked to stop, it asks the child too: long work then hands itself back between two steps, and another worker goes on.
+    """
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
+        signal.signal(signal.SIGTERM, lambda *_: stop_soon())
 
     def main_work_horse(self, *args: Any, **kwargs: Any) -> None:
         forget_connections()
@@ -24,10 +41,10 @@ class ForkingWorker(Worker):
 def forget_connections() -> None:
     """After a fork: what the parent has open is the parent's."""
     from portal.analytics import clickhouse
-    from portal.extensions import db
+    from portal.kernel import primaries
 
     with app().app_context():
-        db.engine.dispose(close=False)
+        primaries.dispose(close=False)
     clickhouse.forget_clients()
 
 

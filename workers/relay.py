@@ -1,68 +1,78 @@
-"""The relay: asks the outbox four times a second, at once when a command wakes it (D33). Any number may run."""
+"""The relay: asks the outbox four times a second, at once when a command wakes it (D33). Any number may run.
+
+A thread for each PostgreSQL primary, so that one that is down holds nobody else's messages back.
+"""
 
 import logging
+import os
 import signal
-import time
+import sys
+import threading
 from types import FrameType
 
 import psycopg
 from redis.exceptions import RedisError
 
 from portal import nouns
+from portal.kernel import primaries
 from portal.kernel.outbox import WAKE_CHANNEL
 from portal.kernel.redis import channel, redis
-from portal.settings import settings
 from portal.web.observe import configure_logs
 from workers.outbox import relay_once
 
 POLL_S = 0.25
 REST_S = 2.0
 log = logging.getLogger("workers.relay")
-_stopping = False
+_stopping = threading.Event()
 
 
 def main() -> None:
-    """Run until TERM."""
+    """Run until TERM; what is claimed by then is handed over."""
     configure_logs()
     nouns.load_models()
     nouns.load_handlers()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    while not _stopping:
-        try:
-            with psycopg.connect(
-                settings().database_url("portal_relay"), autocommit=True, connect_timeout=5
-            ) as connection:
-                _carry(connection)
-        except psycopg.OperationalError as error:
-            log.warning("PostgreSQL does not answer: %s", error)
-            _rest(REST_S)
+    threads = [threading.Thread(target=_serve, args=(name,), name=name) for name in primaries.names()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sys.exit(0 if _stopping.is_set() else 1)
+
+
+def _serve(primary: str) -> None:
+    try:
+        while not _stopping.is_set():
+            try:
+                with primaries.connect("portal_relay", primary, autocommit=True) as connection:
+                    _carry(connection)
+            except psycopg.OperationalError as error:
+                log.warning("PostgreSQL %s does not answer: %s", primary, error)
+                _stopping.wait(REST_S)
+    except BaseException:
+        log.exception("the relay of %s broke", primary)
+        os.kill(os.getpid(), signal.SIGABRT)  # all live, or none: whoever started us starts us anew
+        raise
 
 
 def _carry(connection: psycopg.Connection[object]) -> None:
-    while not _stopping:
+    while not _stopping.is_set():
         try:
             ears = redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             ears.subscribe(channel(WAKE_CHANNEL))
-            while not _stopping:
+            while not _stopping.is_set():
                 relay_once(connection)
                 ears.get_message(timeout=POLL_S)
                 while ears.get_message(timeout=0) is not None:
                     pass  # a burst of wake-ups is one look
         except RedisError as error:  # nothing is lost: leases are given back, or run out by themselves (F3)
             log.warning("Redis does not answer: %s", error)
-            _rest(REST_S)
-
-
-def _rest(seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not _stopping and time.monotonic() < until:
-        time.sleep(0.1)
+            _stopping.wait(REST_S)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    global _stopping  # noqa: PLW0603  a signal handler has no other way
-    _stopping = True
+    _stopping.set()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import click
-from sqlalchemy import text
 
 from portal.cli.environment import application
 
@@ -58,14 +57,15 @@ def _tenants(slug: str) -> Iterator[str]:
     from flask import g
 
     from portal.extensions import db
+    from portal.kernel import primaries
     from portal.kernel.tenancy import tenant_scope
-    from portal.tenants.hosts import tenant_by_id
+    from portal.tenants.hosts import every_tenant, tenant_by_id
 
     app = application()
     with app.app_context():
         try:
-            found = db.session.execute(text("SELECT id, slug FROM tenants ORDER BY slug")).all()
-            if slug and slug not in {row.slug for row in found}:
+            found = every_tenant()
+            if slug and slug not in {name for _, name in found}:
                 raise click.UsageError(f"there is no tenant {slug}")
             for tenant_id, name in found:
                 if slug in {"", name}:
@@ -74,7 +74,7 @@ def _tenants(slug: str) -> Iterator[str]:
                         yield name
         finally:
             db.session.remove()
-            db.engine.dispose()
+            primaries.dispose()
 
 
 def _timed(work: Callable[[], int]) -> str:

@@ -11,7 +11,10 @@ from portal.cli.environment import installation
 def doctor() -> None:
     """Check the stores, the roles, the locale and the migrations; exit 1 with what to do."""
     installation()
-    problems = [problem for check in (_postgres, _redis, _clickhouse) for problem in check()]
+    from portal.settings import settings
+
+    problems = [problem for primary in settings().primaries for problem in _postgres(primary)]
+    problems += [*_redis(), *_clickhouse()]
     for problem in problems:
         click.echo(f"✗ {problem}", err=True)
     if not problems:
@@ -19,15 +22,16 @@ def doctor() -> None:
     sys.exit(1 if problems else 0)
 
 
-def _postgres() -> list[str]:
+def _postgres(primary: str) -> list[str]:
     import psycopg
 
     from portal.cli.database import pending_migrations
-    from portal.settings import settings
+    from portal.kernel.primaries import connect
 
     found = []
+    where = f"PostgreSQL {primary}" if primary != "main" else "PostgreSQL"
     try:
-        with psycopg.connect(settings().database_url("portal_app"), connect_timeout=5) as connection:
+        with connect("portal_app", primary) as connection:
             version = connection.info.server_version
             row = connection.execute(
                 "SELECT datcollate, pg_encoding_to_char(encoding), datlocprovider::text FROM pg_database WHERE datname = current_database()"
@@ -37,9 +41,9 @@ def _postgres() -> list[str]:
             ).fetchone()
             current = [r[0] for r in connection.execute("SELECT version_num FROM alembic_version")]
     except psycopg.Error as error:
-        return [f"PostgreSQL: {error}".strip()]
+        return [f"{where}: {error}".strip()]
     if version < 150_000:  # noqa: PLR2004
-        found.append(f"PostgreSQL {version // 10_000} is too old: 15 or newer")
+        found.append(f"{where} {version // 10_000} is too old: 15 or newer")
     if row and (row[1] != "UTF8" or (row[2] == "c" and row[0] not in {"C.UTF-8", "C.utf8", "C"})):
         found.append(f"the database's locale is {row[0]} ({row[1]}): create it with C.UTF-8 (D6)")
     if role and any(role):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
-from uuid import UUID
 
 import click
 
@@ -50,7 +49,7 @@ def purchases(file: str, slug: str, shop: str, accrue: str, rejects: str | None)
 
 def _import(path: Path, slug: str, shop: str, accrue: str, rejects: str | None) -> tuple[dict[str, int], str, str]:
     from flask import g
-    from sqlalchemy import select, text
+    from sqlalchemy import select
 
     from portal.extensions import db
     from portal.identity.sessions import acting_as
@@ -60,10 +59,10 @@ def _import(path: Path, slug: str, shop: str, accrue: str, rejects: str | None) 
     from portal.kernel.tenancy import tenant_scope
     from portal.partners.models import Business
     from portal.settings import settings
-    from portal.tenants.hosts import tenant_by_id
+    from portal.tenants.hosts import tenant_by_id, tenant_named
 
     wanted = slug or settings().DEFAULT_TENANT
-    tenant_id: UUID | None = db.session.scalar(text("SELECT id FROM tenants WHERE slug = :slug"), {"slug": wanted})
+    tenant_id = tenant_named(wanted)
     if tenant_id is None:
         raise click.ClickException(f"there is no tenant {wanted}; `portal tenant create {wanted}` makes one")
     with tenant_scope(tenant_id), acting_as(None, "system"):

@@ -3,7 +3,6 @@
 import sys
 
 import click
-from sqlalchemy import text
 
 from portal.cli.environment import application
 
@@ -18,14 +17,13 @@ def ledger() -> None:
 def verify(slug: str) -> None:
     """Re-check sums, lots, versions and balances; exit 1 on the first difference."""
     app = application()
-    from portal.extensions import db
     from portal.kernel.tenancy import tenant_scope
+    from portal.tenants.hosts import every_tenant
     from portal.wallets.verify import verify as differences_of
 
     wrong = 0
     with app.app_context():
-        tenants = db.session.execute(text("SELECT id, slug FROM tenants ORDER BY slug")).all()
-        for tenant_id, name in tenants:
+        for tenant_id, name in every_tenant():
             if slug and name != slug:
                 continue
             with tenant_scope(tenant_id):

@@ -4,6 +4,7 @@ import click
 from flask import Flask
 
 from portal.cli.environment import application
+from portal.settings import MAIN
 
 
 @click.group()
@@ -22,6 +23,7 @@ def tenant() -> None:
 @click.option("--blank", is_flag=True, help="No business and no people, only the default tiers.")
 @click.option("--admin", default="", help="E-mail of the first admin; asks for a password.")
 @click.option("--business", "businesses", multiple=True, help="slug or slug=Name of a business to open at once.")
+@click.option("--primary", default=MAIN, show_default=True, help="The PostgreSQL primary it lives on.")
 def create(
     slug: str,
     name: str,
@@ -34,12 +36,16 @@ def create(
     blank: bool,
     admin: str,
     businesses: tuple[str, ...],
+    primary: str,
 ) -> None:
     """Open a tenant on <slug>.<base domain>, with the four default tiers."""
     app = application()
+    from portal.settings import settings
     from portal.tenants.service import SlugTaken
     from portal.tenants.start import open_tenant
 
+    if primary not in settings().primaries:
+        raise click.ClickException(f"there is no primary {primary}; there are {', '.join(settings().primaries)}")
     if not blank and not admin:
         admin = click.prompt("E-mail of the first admin")
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if admin else ""
@@ -55,6 +61,7 @@ def create(
                 domains=domains,
                 admin=(admin, password) if admin else None,
                 businesses=businesses,
+                primary=primary,
             )
     except SlugTaken:
         raise click.ClickException(f"there is a tenant {slug} already") from None
@@ -67,8 +74,11 @@ def list_() -> None:
     app: Flask = application()
     from sqlalchemy import text
 
-    from portal.extensions import db
+    from portal.kernel import primaries
 
+    shown = text("SELECT slug, name, kind, currency, timezone FROM tenants ORDER BY slug")
     with app.app_context():
-        for row in db.session.execute(text("SELECT slug, name, kind, currency, timezone FROM tenants ORDER BY slug")):
-            click.echo("  ".join(row))
+        for primary in primaries.names():
+            with primaries.own_transaction(primary) as connection:
+                for row in connection.execute(shown):
+                    click.echo("  ".join((*row, *([primary] if len(primaries.names()) > 1 else []))))

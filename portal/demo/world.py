@@ -37,6 +37,7 @@ from portal.purchases.service import record_purchase
 from portal.purchases.wanted import Sale
 from portal.settings import settings
 from portal.tenants import hosts
+from portal.tenants.hosts import tenant_named
 from portal.tenants.service import SlugTaken, create_tenant
 
 SEED = 20_260
@@ -134,12 +135,8 @@ def _tenant(plan: Community) -> UUID:
             domains=("localhost", "127.0.0.1") if default else (),
         )
     except SlugTaken:
-        from sqlalchemy import text
-
-        tenant_id: UUID = db.session.execute(
-            text("SELECT id FROM tenants WHERE slug = :slug"), {"slug": plan.slug}
-        ).scalar_one()
-        db.session.remove()
+        tenant_id = tenant_named(plan.slug)
+        assert tenant_id is not None  # noqa: S101  it was there a moment ago
         return tenant_id
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psycopg
 
-from portal.settings import settings
+from portal.kernel.primaries import acting, connect
 
 AFTER = (1_000, 8_000, 64_000, 512_000)  # lines of one run
 TABLES = (
@@ -24,7 +24,7 @@ def refresh(before: int, after: int) -> None:
     if not any(before < mark <= after for mark in AFTER):
         return
     with suppress(psycopg.Error):
-        with psycopg.connect(settings().database_url("portal_owner"), autocommit=True, connect_timeout=2) as connection:
+        with connect("portal_owner", acting(), autocommit=True, connect_timeout=2) as connection:
             connection.execute("SET lock_timeout = '2s'")
             connection.execute(f"ANALYZE {', '.join(TABLES)}")
         return

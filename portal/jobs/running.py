@@ -1,6 +1,7 @@
 """A run of a job in this process: hold it, do it, end it; after a crash another run goes on from the checkpoint."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -18,6 +19,18 @@ from portal.kernel.model import new_id
 
 log = logging.getLogger(__name__)
 Watcher = Callable[[int, int], None]
+
+
+_leaving = threading.Event()
+
+
+class ProcessLeaves(Exception):
+    """This process is asked to stop: the job is let go at its checkpoint, and another worker goes on."""
+
+
+def stop_soon() -> None:
+    """Runs of this process let go of their jobs between two steps."""
+    _leaving.set()
 
 
 def _nobody(_done: int, _total: int) -> None: ...
@@ -55,8 +68,10 @@ class Run:
             self.checkpoint = dict(checkpoint)
 
     def go_on(self) -> None:
-        """Between two steps: show the progress to who watches. Raises `JobCancelled` when somebody asked for the end."""
+        """Between two steps: show the progress to who watches. Raises `JobCancelled` when somebody asked for the end, `ProcessLeaves`."""
         self.watch(self.done, self.total)
+        if _leaving.is_set():
+            raise ProcessLeaves(self.job_id)
         if self.asked_to_stop:
             raise service.JobCancelled(self.job_id)
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import g
 from sqlalchemy import Result, text
 
-from portal.kernel.connect import own_transaction
+from portal.kernel.primaries import own_transaction
 
 SIDE_TABLES = {"device_sessions", "login_failures", "otp_attempts", "api_key_uses", "notification_states"}
 TABLE = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.I)

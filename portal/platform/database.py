@@ -7,16 +7,27 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from portal.settings import settings
+from portal.kernel.primaries import connect, names
+from portal.settings import MAIN
 
 
 @contextmanager
-def connected() -> Iterator[psycopg.Connection[Any]]:
+def connected(primary: str = MAIN) -> Iterator[psycopg.Connection[Any]]:
     """A short transaction as portal_platform; few people use this room, so no pool is kept."""
-    with psycopg.connect(
-        settings().database_url("portal_platform"),
-        row_factory=namedtuple_row,
-        connect_timeout=5,
-        options="-c statement_timeout=20s -c lock_timeout=5s",
-    ) as connection:
+    with connect("portal_platform", primary, row_factory=namedtuple_row) as connection:
         yield connection
+
+
+def everywhere(statement: str, values: dict[str, Any]) -> tuple[list[Any], list[str]]:
+    """The rows of every primary one after the other, and the names of those that do not answer; one must."""
+    rows: list[Any] = []
+    silent: list[str] = []
+    for primary in names():
+        try:
+            with connected(primary) as connection:
+                rows += connection.execute(statement, {**values, "primary": primary}).fetchall()
+        except psycopg.OperationalError:
+            silent.append(primary)
+            if len(silent) == len(names()):
+                raise
+    return rows, silent

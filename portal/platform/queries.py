@@ -1,16 +1,20 @@
 """What the operator sees of the tenants: counts, never a name (D2)."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+import psycopg
+
+from portal.kernel.primaries import names
 from portal.kernel.redis import redis
-from portal.platform.database import connected
+from portal.platform.database import connected, everywhere
+from portal.settings import MAIN
 
 HOURS, BARS = 24, 12
 LATE = timedelta(minutes=5)  # a delivery waiting longer than this is worth a look
 
 _TENANTS = """
-SELECT t.id, t.slug, t.name, t.kind, t.currency, t.locales, t.clock_offset, t.brand,
+SELECT t.id, t.slug, t.name, t.kind, t.currency, t.locales, t.clock_offset, t.brand, %(primary)s::text AS primary_name,
        ARRAY(SELECT d.host FROM tenant_domains d WHERE d.tenant_id = t.id AND d.status = 'active'
               ORDER BY d.primary DESC, d.host) AS hosts,
        (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL) AS members,
@@ -44,11 +48,13 @@ SELECT subscriber, count(*) FILTER (WHERE status IN ('pending', 'leased')) AS pe
 """
 
 
-def tenants(q: str = "") -> list[Any]:
-    """Every tenant with its figures, the busiest first; `q` begins a name, a slug or a host."""
-    with connected() as connection:
-        values = {"bars": BARS, "hours": HOURS, "q": q.lower() or None}
-        return connection.execute(_TENANTS, values).fetchall()
+def tenants(q: str = "") -> tuple[list[Any], list[str]]:
+    """Every tenant of every primary with its figures, the busiest first; `q` begins a name, a slug or a host.
+
+    Also the primaries that do not answer, whose tenants are missing.
+    """
+    rows, silent = everywhere(_TENANTS, {"bars": BARS, "hours": HOURS, "q": q.lower() or None})
+    return sorted(rows, key=lambda row: (-row.purchases, row.name)), silent
 
 
 def health_of(row: Any) -> str:
@@ -58,10 +64,23 @@ def health_of(row: Any) -> str:
     return "near" if row.waiting is not None and row.waiting > LATE else "yes"
 
 
-def deliveries() -> list[Any]:
+class Waiting(NamedTuple):
+    """What one subscriber has before it, on all primaries."""
+
+    subscriber: str
+    pending: int
+    dead: int
+    waiting: timedelta | None
+
+
+def deliveries() -> list[Waiting]:
     """What waits and what died, by subscriber."""
-    with connected() as connection:
-        return connection.execute(_DELIVERY).fetchall()
+    found: dict[str, Waiting] = {}
+    for row in everywhere(_DELIVERY, {})[0]:
+        was = found.get(row.subscriber, Waiting(row.subscriber, 0, 0, None))
+        oldest = max((span for span in (was.waiting, row.waiting) if span), default=None)
+        found[row.subscriber] = Waiting(row.subscriber, was.pending + row.pending, was.dead + row.dead, oldest)
+    return [found[name] for name in sorted(found)]
 
 
 def versions() -> dict[str, str]:
@@ -69,9 +88,15 @@ def versions() -> dict[str, str]:
     import platform as machine
     from importlib.metadata import PackageNotFoundError, version
 
-    with connected() as connection:
-        postgres = connection.execute("SHOW server_version").fetchone()
-    found = {"Python": machine.python_version(), "PostgreSQL": postgres[0] if postgres else "?"}
+    found = {"Python": machine.python_version()}
+    for primary in names():
+        label = "PostgreSQL" if primary == MAIN else f"PostgreSQL ({primary})"
+        try:
+            with connected(primary) as connection:
+                row = connection.execute("SHOW server_version").fetchone()
+            found[label] = row[0] if row else "?"
+        except psycopg.OperationalError:
+            found[label] = "?"
     for name in ("krug", "Flask", "SQLAlchemy", "psycopg", "rq"):
         try:
             found[name] = version(name)

@@ -4,7 +4,6 @@ import hashlib
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from flask import request
 from flask_babel import gettext
 
@@ -12,9 +11,9 @@ from portal.identity import contacts, passwords
 from portal.identity.access import WrongCredentials
 from portal.identity.failures import ALLOWED, WINDOW, TooManyTries
 from portal.kernel.model import new_id
+from portal.kernel.primaries import connect
 from portal.platform import audit, sessions
 from portal.platform.database import connected
-from portal.settings import settings
 from portal.web.client import client_address
 
 FAILED = "operator.sign_in_failed"
@@ -25,7 +24,7 @@ def create_operator(email: str, name: str, password: str) -> UUID:
     """An operator, or a new name and password for one; runs as portal_owner. Raises `WeakPassword`, `InvalidEmail`."""
     mail, clean = contacts.clean_email(email), contacts.clean_name(name)
     passwords.check_strength(password, mail, clean)
-    with psycopg.connect(settings().database_url("portal_owner")) as connection:
+    with connect("portal_owner") as connection:
         row = connection.execute(
             "INSERT INTO operators (id, email, name, password_hash) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (email) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash"

@@ -61,12 +61,14 @@ def front() -> Any:
 def tenants() -> Any:
     q = query_text()
     journal.note("tenants.read", current_user.id, **({"q": q} if q else {}))
-    rows = queries.tenants(q)
+    rows, silent = queries.tenants(q)
     oldest = max((int(row.waiting.total_seconds()) for row in rows if row.waiting), default=0)
     return render(
         "platform/tenants.html",
         fragment="tenants_list",
         rows=rows,
+        silent=silent,
+        several=len({row.primary_name for row in rows}) > 1,
         q=q,
         health_of=queries.health_of,
         oldest=oldest,

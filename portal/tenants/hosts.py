@@ -8,8 +8,10 @@ from uuid import UUID
 from cachetools import TTLCache
 from flask import abort, current_app, g, request
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from portal.kernel.connect import own_transaction
+from portal.kernel import primaries
 from portal.settings import settings
 
 OPS_LABEL = "ops"
@@ -72,7 +74,7 @@ def tenant_at(host: str) -> TenantView | None:
     if not name:
         return None
     if name not in _known:
-        _known[name] = _look_up(_FIND, {"host": name})
+        _known[name] = _look_up(name, _FIND, {"host": name})
     return _known[name]
 
 
@@ -83,7 +85,7 @@ def tenant_by_id(tenant_id: UUID) -> TenantView:
         by_id = text(
             str(_FIND).replace("d.host = :host AND d.status = 'active'", "t.id = :id ORDER BY d.primary DESC LIMIT 1")
         )
-        found = _look_up(by_id, {"id": tenant_id})
+        found = _look_up(tenant_id, by_id, {"id": tenant_id})
         if found is None:
             raise LookupError(f"no tenant {tenant_id} with an address")
         _known[key] = found
@@ -95,12 +97,48 @@ def tenant_by_id(tenant_id: UUID) -> TenantView:
 def forget() -> None:
     """Drop what is remembered, after a tenant was changed in this process."""
     _known.clear()
+    primaries.forget()
 
 
-def _look_up(statement: Any, values: dict[str, Any]) -> TenantView | None:
-    with own_transaction() as connection:
-        row = connection.execute(statement, values).one_or_none()
-    return TenantView(**row._mapping) if row else None
+def every_tenant() -> list[tuple[UUID, str]]:
+    """Id and slug of the tenants of every primary; one that does not answer is raised when the others were asked."""
+    found, down = tenants_that_answer()
+    if down:
+        raise down
+    return found
+
+
+def tenants_that_answer() -> tuple[list[tuple[UUID, str]], Exception | None]:
+    """The same without the tenants of a primary that is down; its error goes with them."""
+    found: list[tuple[UUID, str]] = []
+    down: Exception | None = None
+    for primary in primaries.names():
+        try:
+            with primaries.own_transaction(primary) as connection:
+                rows = connection.execute(text("SELECT id, slug FROM tenants ORDER BY slug")).all()
+        except (OperationalError, PoolTimeout) as error:
+            down = error
+            continue
+        for row in rows:
+            primaries.settle(row.id, primary)
+            found.append((row.id, row.slug))
+    return sorted(found, key=lambda pair: pair[1]), down
+
+
+def tenant_named(slug: str) -> UUID | None:
+    """The tenant of this slug, on whatever primary."""
+    ask = text("SELECT id FROM tenants WHERE slug = :slug")
+    found = primaries.search(slug, lambda connection: connection.execute(ask, {"slug": slug}).scalar())
+    return found[1] if found else None
+
+
+def _look_up(key: Any, statement: Any, values: dict[str, Any]) -> TenantView | None:
+    found = primaries.search(key, lambda connection: connection.execute(statement, values).one_or_none())
+    if found is None:
+        return None
+    primary, row = found
+    primaries.settle(row.id, primary)
+    return TenantView(**row._mapping)
 
 
 def enter_tenant() -> None:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from portal.kernel.tenancy import tenant_scope
+from portal.settings import MAIN
 from portal.tenants.hosts import tenant_by_id
 from portal.tenants.service import create_tenant
 
@@ -19,6 +20,7 @@ def open_tenant(
     admin: tuple[str, str] | None = None,
     businesses: tuple[str, ...] = (),
     brand: dict[str, object] | None = None,
+    primary: str = MAIN,
 ) -> str:
     """Make the tenant usable at once; `businesses` are `slug` or `slug=Name`. Returns its address."""
     from flask import g
@@ -28,7 +30,15 @@ def open_tenant(
     from portal.partners.service import create_business
 
     tenant_id: UUID = create_tenant(
-        slug, name=name, currency=currency, timezone=timezone, locales=locales, kind=kind, domains=domains, brand=brand
+        slug,
+        name=name,
+        currency=currency,
+        timezone=timezone,
+        locales=locales,
+        kind=kind,
+        domains=domains,
+        brand=brand,
+        primary=primary,
     )
     with tenant_scope(tenant_id):
         g.tenant = tenant = tenant_by_id(tenant_id)

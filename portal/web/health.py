@@ -2,16 +2,17 @@
 
 import ipaddress
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, request
 from sqlalchemy import text
 
 from portal.extensions import limiter
+from portal.kernel import primaries
 from portal.kernel.authz import PUBLIC, guarded
-from portal.kernel.connect import own_transaction
 from portal.kernel.redis import redis
-from portal.settings import settings
+from portal.settings import MAIN, settings
 from portal.web import observe
 
 
@@ -29,9 +30,13 @@ def healthz() -> Response:
 
 
 def readyz() -> Response:
-    """503 only without PostgreSQL or with pending migrations; the other stores degrade the answer (D11)."""
-    stores = {"postgresql": _ask(_postgres), "redis": _ask(redis().ping), "clickhouse": _ask(_clickhouse)}
-    ready = stores["postgresql"] == "ok"
+    """503 only when no PostgreSQL primary can serve its tenants; whatever else is missing degrades the answer (D11)."""
+    databases = {
+        "postgresql" if name == MAIN else f"postgresql {name}": _ask(partial(_postgres, name))
+        for name in primaries.names()
+    }
+    stores = {**databases, "redis": _ask(redis().ping), "clickhouse": _ask(_clickhouse)}
+    ready = "ok" in databases.values()
     status = "ready" if all(s == "ok" for s in stores.values()) else "degraded" if ready else "down"
     response = jsonify(status=status, stores=stores)
     response.status_code = 200 if ready else 503
@@ -55,10 +60,10 @@ def _ask(question: Callable[[], Any]) -> str:
     return answer if isinstance(answer, str) else "ok"
 
 
-def _postgres() -> str:
+def _postgres(primary: str) -> str:
     from portal.cli.database import pending_migrations
 
-    with own_transaction() as connection:
+    with primaries.own_transaction(primary) as connection:
         current = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     return "migrations are pending: run portal db upgrade" if pending_migrations(current) else "ok"
 
