@@ -20,7 +20,7 @@ PURCHASES, CUSTOMERS, FIRST, DAYS = 69_659, 23_570, date(1997, 1, 1), 546
 COLUMNS = ("external_id", "member_ref", "purchased_at", "amount", "currency")
 
 
-def run(names: list[str]) -> Iterator[Figure]:
+def run(_names: list[str]) -> Iterator[Figure]:
     file = Path(os.environ["CDNOW_FILE"]) if "CDNOW_FILE" in os.environ else None
     content = _opened(file).read() if file else _made_up()
     with engines() as var:
