@@ -19,9 +19,7 @@ class Crowd:
         self.start, self.end = spawned.Barrier(size + 1), spawned.Barrier(size + 1)
         self.stop, self.done = spawned.Event(), spawned.Array("q", size)
         shared = (self.start, self.end, self.stop, self.done)
-        self.processes = [
-            spawned.Process(target=_one, args=(make, given, n, shared), daemon=True) for n in range(size)
-        ]
+        self.processes = [spawned.Process(target=_one, args=(make, given, n, shared), daemon=True) for n in range(size)]
         for process in self.processes:
             process.start()
 
@@ -69,7 +67,18 @@ def pgbench(database_url: str, script: Path, clients: int = PROCESSES) -> float:
     """Transactions a second of a pgbench script, its statements prepared."""
     from portal.embedded.postgres import BINARIES
 
-    command = [str(BINARIES / "pgbench"), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(int(SECONDS))]
+    command = [
+        str(BINARIES / "pgbench"),
+        "-n",
+        "-M",
+        "prepared",
+        "-c",
+        str(clients),
+        "-j",
+        "2",
+        "-T",
+        str(int(SECONDS)),
+    ]
     answer = subprocess.run([*command, "-f", str(script), database_url], capture_output=True, text=True, check=False)
     if answer.returncode:
         raise RuntimeError(answer.stderr)

@@ -85,7 +85,9 @@ def batches(given):
     @command("bench.batch")
     def accrue() -> None:
         rows = [
-            Accrual(external_id=str(uuid4()), member_id=random.choice(given["members"]), amount=5, occurred_at=clock.now())
+            Accrual(
+                external_id=str(uuid4()), member_id=random.choice(given["members"]), amount=5, occurred_at=clock.now()
+            )
             for _ in range(BATCH)
         ]
         post_batch(rows, currency="RUB", business_id=given["business_id"], source="bench")

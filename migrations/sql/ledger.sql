@@ -228,6 +228,17 @@ DECLARE
     t uuid := ledger.tenant(); q jsonb; n int := 0; a wallet_accounts; b wallet_accounts;
     payers wallet_accounts[] := '{}'; payees wallet_accounts[] := '{}'; eager uuid[] := '{}'; first_lock boolean := false; answers jsonb := '[]';
 BEGIN
+    IF jsonb_array_length(p_postings) = 1 THEN  -- the payer is locked by its own update; who comes before it in id order is locked here (D18)
+        q := p_postings -> 0;
+        a := ledger.find(t, q -> 'payer', q ->> 'currency'); b := ledger.find(t, q -> 'payee', q ->> 'currency');
+        IF NOT b.lazy AND NOT a.lazy AND b.id < a.id THEN
+            PERFORM 1 FROM wallet_accounts w WHERE w.tenant_id = t AND w.id = b.id FOR NO KEY UPDATE;
+        END IF;
+        IF NOT a.lazy AND (q ->> 'partial')::boolean THEN
+            PERFORM 1 FROM wallet_accounts w WHERE w.tenant_id = t AND w.id = a.id FOR NO KEY UPDATE;
+        END IF;
+        RETURN jsonb_build_array(ledger.post_one(t, q, a, b, p_at));
+    END IF;
     FOR q IN SELECT * FROM jsonb_array_elements(p_postings) LOOP
         a := ledger.find(t, q -> 'payer', q ->> 'currency'); b := ledger.find(t, q -> 'payee', q ->> 'currency');
         payers := payers || a; payees := payees || b;

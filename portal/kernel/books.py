@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import g, has_request_context, request
-from sqlalchemy import text
 
 from portal.kernel import clock
 from portal.kernel.journal import Event, Journal
@@ -16,32 +15,30 @@ from portal.kernel.model import new_id
 from portal.kernel.outbox import subscribers_of
 from portal.kernel.tenancy import current_tenant_id
 
-_WRITE = text("""
-WITH entry AS (
-    INSERT INTO audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id,
-                               changes, reason, ip, request_id, occurred_at)
-    SELECT :tenant, :entry, :action, :actor, :actor_kind, :behalf, :object_type, :object_id,
-           cast(:changes AS jsonb), :reason, :ip, :request, :at
-     WHERE :audited
-), message AS (
+# The driver's own statements: every command ends with one of them, so they carry no options of the ORM.
+_ENTRY = """
+INSERT INTO audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id,
+                           changes, reason, ip, request_id, occurred_at)
+VALUES (%(tenant)s, %(entry)s, %(action)s, %(actor)s, %(actor_kind)s, %(behalf)s, %(object_type)s, %(object_id)s,
+        %(changes)s::jsonb, %(reason)s, %(ip)s, %(request)s, %(at)s)"""
+_MESSAGES = f"""
+WITH entry AS ({_ENTRY}), message AS (
     INSERT INTO outbox_messages (tenant_id, id, type, schema_version, aggregate_type, aggregate_id, occurred_at,
                                  actor_id, caused_by, request_id, historical, data, published_at)
-    SELECT :tenant, m.id, m.type, m.schema_version, m.aggregate_type, m.aggregate_id, m.occurred_at,
-           :actor, :caused_by, :request, m.historical, m.data,
-           CASE WHEN m.subscribers = '{}' THEN clock_timestamp() END
-      FROM jsonb_to_recordset(cast(:messages AS jsonb)) AS m (
+    SELECT %(tenant)s, m.id, m.type, m.schema_version, m.aggregate_type, m.aggregate_id, m.occurred_at,
+           %(actor)s, %(caused_by)s, %(request)s, m.historical, m.data,
+           CASE WHEN m.subscribers = '{{}}' THEN clock_timestamp() END
+      FROM jsonb_to_recordset(%(messages)s::jsonb) AS m (
            id uuid, n int, type text, schema_version int, aggregate_type text, aggregate_id uuid,
            occurred_at timestamptz, historical boolean, data jsonb, subscribers jsonb)
      ORDER BY m.n
     RETURNING id, seq, aggregate_type, aggregate_id
 )
 INSERT INTO outbox_deliveries (tenant_id, id, message_id, seq, subscriber, aggregate_type, aggregate_id)
-SELECT :tenant, cast(s.key AS uuid), message.id, message.seq, s.value #>> '{}', message.aggregate_type,
-       message.aggregate_id
+SELECT %(tenant)s, s.key::uuid, message.id, message.seq, s.value #>> '{{}}', message.aggregate_type, message.aggregate_id
   FROM message
-  JOIN jsonb_to_recordset(cast(:messages AS jsonb)) AS m (id uuid, subscribers jsonb) ON m.id = message.id
- CROSS JOIN jsonb_each(m.subscribers) AS s
-""")
+  JOIN jsonb_to_recordset(%(messages)s::jsonb) AS m (id uuid, subscribers jsonb) ON m.id = message.id
+ CROSS JOIN jsonb_each(m.subscribers) AS s"""
 
 
 def write_books(journal: Journal, *, reads: bool) -> None:
@@ -51,30 +48,25 @@ def write_books(journal: Journal, *, reads: bool) -> None:
     if journal.quiet or not (journal.changes or journal.events or reads):
         return
     at = clock.now()
-    db.session.execute(
-        _WRITE,
-        {
-            "tenant": current_tenant_id(),
-            "entry": new_id(),
-            "audited": True,
-            "action": journal.action,
-            "actor": g.get("actor_id"),
-            "actor_kind": g.get("actor_kind") or "system",
-            "behalf": g.get("on_behalf_of"),
-            "object_type": journal.object_type,
-            "object_id": journal.object_id,
-            "changes": json.dumps(journal.changes, default=plain),
-            "reason": journal.why,
-            "ip": request.remote_addr if has_request_context() else None,
-            "request": g.get("request_id"),
-            "caused_by": g.get("caused_by"),
-            "at": at,
-            "messages": json.dumps(
-                [_message(n, event, historical, at) for n, (event, historical) in enumerate(journal.events)],
-                default=plain,
-            ),
-        },
-    )
+    values: dict[str, Any] = {
+        "tenant": current_tenant_id(),
+        "entry": new_id(),
+        "action": journal.action,
+        "actor": g.get("actor_id"),
+        "actor_kind": g.get("actor_kind") or "system",
+        "behalf": g.get("on_behalf_of"),
+        "object_type": journal.object_type,
+        "object_id": journal.object_id,
+        "changes": json.dumps(journal.changes, default=plain),
+        "reason": journal.why,
+        "ip": request.remote_addr if has_request_context() else None,
+        "request": g.get("request_id"),
+        "at": at,
+    }
+    if journal.events:
+        told = [_message(n, event, historical, at) for n, (event, historical) in enumerate(journal.events)]
+        values |= {"caused_by": g.get("caused_by"), "messages": json.dumps(told, default=plain)}
+    db.session.connection().exec_driver_sql(_MESSAGES if journal.events else _ENTRY, values)
 
 
 def _message(n: int, event: Event, historical: bool, at: datetime) -> dict[str, Any]:

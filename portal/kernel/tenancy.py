@@ -10,15 +10,16 @@ from typing import Any
 from uuid import UUID
 
 from flask import g
-from sqlalchemy import Connection, event, false, text
+from sqlalchemy import Connection, event, false
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 
 from portal.kernel.model import TenantOwned
 
-_ENTER = text(
-    "SELECT set_config('app.tenant_id', :tenant, true),"
+# The driver's own statement: every transaction begins with it.
+_ENTER = (
+    "SELECT set_config('app.tenant_id', %(tenant)s, true),"
     " clock_timestamp() + coalesce((SELECT clock_offset FROM tenants"
-    " WHERE id = nullif(:tenant, '')::uuid AND kind = 'sandbox'), interval '0')"
+    " WHERE id = nullif(%(tenant)s, '')::uuid AND kind = 'sandbox'), interval '0')"
 )
 
 
@@ -75,8 +76,7 @@ def across_tenants(reason: str) -> Iterator[None]:
 @event.listens_for(Session, "after_begin")
 def _tell_the_database(session: Session, transaction: SessionTransaction, connection: Connection) -> None:  # noqa: ARG001
     tenant_id = g.get("tenant_id")
-    row = connection.execute(_ENTER, {"tenant": str(tenant_id) if tenant_id else ""}).one()
-    session.info["now"] = row[1]
+    session.info["now"] = connection.exec_driver_sql(_ENTER, {"tenant": str(tenant_id) if tenant_id else ""}).one()[1]
 
 
 @event.listens_for(Session, "do_orm_execute")

@@ -87,7 +87,7 @@ def spendable_lots(member_id: UUID, currency: str, now: datetime) -> Sequence[An
         SELECT l.expires_at, sum(l.remaining - l.held)::bigint AS amount
           FROM wallet_accounts a JOIN lots l ON l.tenant_id = a.tenant_id AND l.account_id = a.id
          WHERE a.tenant_id = :tenant AND a.owner_kind = 'member' AND a.owner_id = :member AND a.owner_key = ''
-           AND a.currency = :currency AND a.type = 'bonus' AND l.remaining > l.held AND l.activates_at <= :now
+           AND a.currency = :currency AND a.type = 'bonus' AND l.remaining > 0 AND l.remaining > l.held AND l.activates_at <= :now
            AND (l.expires_at IS NULL OR l.expires_at > :now)
          GROUP BY 1 ORDER BY 1 NULLS LAST"""),
         {"tenant": current_tenant_id(), "member": member_id, "currency": currency, "now": now},
