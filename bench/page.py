@@ -127,15 +127,16 @@ class World:
         seen: list[tuple[str, Any]] = []
 
         def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-            if "set_config" not in statement:
+            if statement.lstrip().startswith("SELECT") and "set_config" not in statement:
                 seen.append((statement, values))
 
         with self.app.app_context():
             from portal.extensions import db
 
             engine = db.engine
+        environ = self._environ(path, {})
         event.listen(engine, "before_cursor_execute", note)
-        self._ask(self._environ(path, {}))
+        self._ask(environ)
         event.remove(engine, "before_cursor_execute", note)
         return seen
 

@@ -1,6 +1,6 @@
 """Lines of the statement as they are shown: every text made once, under the days of the reader's zone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -31,14 +31,14 @@ class Line:
     balance: str
 
 
-def by_day(rows: Sequence[Any], running: Mapping[UUID, int]) -> Iterator[tuple[str, list[Line]]]:
+def by_day(rows: Sequence[Any]) -> Iterator[tuple[str, list[Line]]]:
     """Days in words, each with its lines, in the order of `rows`."""
     own, spoken = ZoneInfo(zone()), locale()
     for day, lines in groupby(rows, key=lambda row: row.occurred_at.astimezone(own).date()):
-        yield format_date(day, "d MMMM y, EEEE"), [_line(row, running[row.id], spoken) for row in lines]
+        yield format_date(day, "d MMMM y, EEEE"), [_line(row, spoken) for row in lines]
 
 
-def _line(row: Any, balance: int, spoken: str) -> Line:
+def _line(row: Any, spoken: str) -> Line:
     what, reason = type_name(row.type), row.details.get("reason")
     return Line(
         entry_id=row.id,
@@ -48,5 +48,5 @@ def _line(row: Any, balance: int, spoken: str) -> Line:
         formula=formula(row),
         amount=signed(row.amount, row.currency),
         incoming=row.amount > 0,
-        balance=money.format_amount(balance, row.currency, spoken, symbol=False),
+        balance=money.format_amount(row.running, row.currency, spoken, symbol=False),
     )

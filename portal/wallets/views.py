@@ -6,7 +6,6 @@ from uuid import UUID
 from flask import abort, request
 from flask_babel import gettext
 from flask_login import current_user
-from sqlalchemy import Uuid, cast, func
 from werkzeug.wrappers import Response
 
 from portal.kernel import clock
@@ -16,20 +15,17 @@ from portal.purchases.views.trace import steps as purchase_steps
 from portal.wallets import burning, provenance, queries, statement, why
 from portal.wallets.labels import account_name, parts, signed, type_name
 from portal.wallets.lines import by_day
-from portal.wallets.models import LedgerEntry
 from portal.wallets.purse import LOCKED, Purse, purse
 from portal.wallets.queries import Balance
 from portal.web import csv
 from portal.web.fragments import render
 from portal.web.locale import zone
-from portal.web.paging import Sort, filters, page, when
+from portal.web.paging import cursor, cut, filters, when
 
 wallets = PortalBlueprint("wallets", __name__, room="member")
 FILTERS = ("direction", "type", "business", "period")
 SIZE = 20
 MOST = 100_000
-# Two movements of one moment stand in the order of booking; the second key of a page is a UUID.
-BOOKED = cast(func.lpad(func.to_hex(LedgerEntry.seq), 32, "0"), Uuid)
 
 
 @wallets.route("/me/wallet", permission=LOGIN, endpoint="statement")
@@ -52,15 +48,14 @@ def _show(own: Purse, shown: Balance | None) -> Response:
     chosen = filters(*FILTERS)
     if request.args.get("format") == "csv":
         return _download(shown, chosen)
-    rows = page(
-        statement.entries(shown.account_id, chosen),
-        sorts={"date": Sort(LedgerEntry.occurred_at.expression, when)},
-        default="-date",
-        key=BOOKED,
+    overview = statement.overview(current_user.id, shown.account_id)
+    rows = cut(
+        statement.lines(current_user.id, shown.account_id, chosen, limit=SIZE + 1, after=cursor(when, int)),
+        total=statement.count(current_user.id, shown.account_id, chosen) if chosen else overview.entries,
         size=SIZE,
+        sort="-date",
         filters=chosen,
     )
-    overview = statement.overview(shown.account_id)
     days = burning.by_day(queries.expiries(shown.account_id), zone())
     return render(
         "wallets/show.html",
@@ -68,7 +63,7 @@ def _show(own: Purse, shown: Balance | None) -> Response:
         shown=shown,
         waits=shown.type == LOCKED,
         page=rows,
-        days_of_lines=by_day(rows.rows, statement.running(rows.rows)),
+        days_of_lines=by_day(rows.rows),
         overview=overview,
         kinds=[(kind, type_name(kind)) for kind in overview.types],
         days=days,
@@ -79,7 +74,7 @@ def _show(own: Purse, shown: Balance | None) -> Response:
 
 
 def _download(shown: Balance, chosen: Mapping[str, str]) -> Response:
-    found = statement.whole(shown.account_id, chosen, MOST)
+    found = statement.lines(current_user.id, shown.account_id, chosen, limit=MOST)
     header = (
         gettext("Date"),
         gettext("Kind"),
@@ -99,7 +94,7 @@ def _download(shown: Balance, chosen: Mapping[str, str]) -> Response:
                 row.business,
                 row.details.get("receipt_number"),
                 decimal_string(row.amount, row.currency),
-                decimal_string(int(row.running), row.currency),
+                decimal_string(row.running, row.currency),
                 row.currency,
                 why.formula(row) or row.details.get("reason"),
             )
@@ -122,7 +117,7 @@ def entry(entry_id: UUID) -> Response:
         figure=signed(row.amount, row.currency),
         steps=earned or why.of_entry(row, provenance.drawn(row)),
         became=why.became(row, provenance.made(row), provenance.uses(row)) if brought else [],
-        balance=statement.running([row]).get(row.id, 0),
+        balance=row.running,
         type_name=type_name,
     )
 

@@ -73,27 +73,36 @@ def page(
     total = db.session.scalar(select(func.count()).select_from(statement.limit(COUNTED + 1).subquery())) or 0
     ordered = statement.add_columns(chosen.column.label("_sort"), key.label("_key"))
     order = (chosen.column.desc(), key.desc()) if down else (chosen.column.asc(), key.asc())
-    if (cursor := _read(request.args.get("after", ""), chosen)) is not None:
-        left, right = tuple_(chosen.column, key), tuple_(*cursor)
+    if (found := cursor(chosen.read, UUID)) is not None:
+        left, right = tuple_(chosen.column, key), tuple_(*found)
         ordered = ordered.where(left < right if down else left > right)
     rows = db.session.execute(ordered.order_by(*order).limit(size + 1)).all()
+    return cut(rows, total=total, size=size, sort=sort, filters=filters)
+
+
+def cut(rows: Sequence[Any], *, total: int, size: int, sort: str, filters: Mapping[str, str] | None = None) -> Page:
+    """A page of rows that were asked for by key, one more than fit; their `_sort` and `_key` are where the next begins."""
     after = _write(rows[size - 1]) if len(rows) > size else None
     label = f"{COUNTED:,}+" if total > COUNTED else str(total)
     return Page(rows[:size], after, total, label, query_text(), sort, filters or {})
+
+
+def cursor(sort: Callable[[Any], Any], key: Callable[[Any], Any]) -> tuple[Any, Any] | None:
+    """Where this page begins: the last row of the one before, read from the address; None for the first page."""
+    text = request.args.get("after", "")
+    if not text:
+        return None
+    try:
+        value, number = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return sort(value), key(number)
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _write(row: Any) -> str:
     value = row._sort
     plain = value.isoformat() if isinstance(value, datetime) else value
     return base64.urlsafe_b64encode(json.dumps([plain, str(row._key)], default=str).encode()).decode().rstrip("=")
-
-
-def _read(text: str, sort: Sort) -> tuple[Any, UUID] | None:
-    try:
-        value, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return sort.read(value), UUID(key)
-    except (ValueError, TypeError, AttributeError):
-        return None
 
 
 def url_with(**changes: str | None) -> str:
