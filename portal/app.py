@@ -88,6 +88,7 @@ def _extensions(app: Flask) -> None:
     login_manager.init_app(app)
     htmx.init_app(app)
     babel.init_app(app, locale_selector=locale.chosen, timezone_selector=locale.zone)
+    babel.domain_instance = locale.Catalogues()
     csrf.init_app(app)
     limiter.init_app(app)
 

@@ -81,7 +81,7 @@ def _tell_the_database(session: Session, transaction: SessionTransaction, connec
 
 @event.listens_for(Session, "do_orm_execute")
 def _read_only_own_rows(state: ORMExecuteState) -> None:
-    if state.is_column_load or g.get("across_tenants"):  # a refresh of a row already held
+    if state.is_column_load or g.get("across_tenants") or not state.is_orm_statement:  # a refresh, or SQL of our own
         return
     tenant_id = g.get("tenant_id")
     if tenant_id is None and any(issubclass(m.class_, TenantOwned) for m in state.all_mappers):

@@ -2,10 +2,10 @@
 
 import hashlib
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request, url_for
+from markupsafe import Markup
 
 from portal.settings import ROOT
 from portal.tenants import brand
@@ -19,7 +19,7 @@ FONTS = "fonts/"  # the stylesheet names them itself, so they carry no digest: a
 
 def init_app(app: Flask) -> None:
     """Give the templates `asset`, `brand_href` and `ui`; let browsers keep what cannot change."""
-    app.jinja_env.globals.update(asset=asset, brand_href=brand_href, ui=Macros(app))
+    app.jinja_env.globals.update(asset=asset, brand_href=brand_href, icon=icon, ui=Macros(app))
     app.after_request(_keep)
     compression.init_app(app)
 
@@ -33,6 +33,7 @@ class Macros:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._home: dict[str, str] = {}
+        self.icon = icon
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -41,7 +42,10 @@ class Macros:
             self._home = self._look()
         if name not in self._home:
             raise AttributeError(f"no macro {name!r} in templates/components; templates/README.md lists them")
-        return getattr(self._app.jinja_env.get_template(self._home[name]).module, name)
+        found = getattr(self._app.jinja_env.get_template(self._home[name]).module, name)
+        if not self._app.jinja_env.auto_reload:
+            setattr(self, name, found)
+        return found
 
     def _look(self) -> dict[str, str]:
         """Which file each macro is in. Two macros of one name are a mistake that shows at the first page."""
@@ -64,17 +68,31 @@ def _digest(path: str, stamp: float) -> str:  # noqa: ARG001  the stamp makes a 
 
 @lru_cache(maxsize=512)
 def _settled(path: str) -> str:
-    """The digest while the process lives: a deployment starts new processes, so a file is read once."""
-    return _digest(path, 0)
+    """The address while the process lives: a deployment starts new processes, so a file is read once."""
+    return _address(path, 0)
+
+
+def _address(path: str, stamp: float) -> str:
+    if path.startswith(FONTS):
+        return f"{current_app.static_url_path}/{path}"
+    return f"{current_app.static_url_path}/{path}?v={_digest(path, stamp)}"
 
 
 def asset(path: str) -> str:
     """The address of a static file with its content's digest."""
-    if path.startswith(FONTS):
-        return f"{current_app.static_url_path}/{path}"
-    watched = current_app.debug or current_app.testing
-    digest = _digest(path, Path(STATIC / path).stat().st_mtime) if watched else _settled(path)
-    return f"{current_app.static_url_path}/{path}?v={digest}"
+    if current_app.debug or current_app.testing:
+        return _address(path, (STATIC / path).stat().st_mtime)
+    return _settled(path)
+
+
+def icon(name: str, cls: str = "") -> Markup:
+    """A sign of static/icons.svg. No macro, since a page has fifty of them."""
+    return _drawn(asset("icons.svg"), name, cls)
+
+
+@lru_cache(maxsize=2048)
+def _drawn(sheet: str, name: str, cls: str) -> Markup:
+    return Markup('<svg class="icon {}" aria-hidden="true"><use href="{}#i-{}"></use></svg>').format(cls, sheet, name)
 
 
 def brand_href() -> str:

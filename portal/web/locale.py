@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from babel.core import Locale
 from flask import g, has_request_context, request
-from flask_babel import force_locale, get_locale
+from flask_babel import Domain, force_locale, get_locale
 from flask_login import current_user
 
 COOKIE = "lang"
@@ -33,7 +34,28 @@ def chosen() -> str:
 
 def current() -> str:
     """The language being spoken now."""
-    return str(get_locale() or DEFAULT)
+    spoken = get_locale()
+    return _name(spoken) if spoken else DEFAULT
+
+
+def _name(spoken: Locale) -> str:
+    """`ru`, `pt_BR`: Babel takes longer to write a locale out than to format a number in it."""
+    return str(spoken) if spoken.territory or spoken.script or spoken.variant else spoken.language
+
+
+class Catalogues(Domain):
+    """The texts of each language, found without writing its locale out: a page asks for a hundred of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: dict[str, Any] = {}
+
+    def get_translations(self) -> Any:
+        """The texts of the language being spoken now."""
+        name = current()
+        if name not in self._read:
+            self._read[name] = super().get_translations()
+        return self._read[name]
 
 
 def zone() -> str:
