@@ -1,6 +1,6 @@
 """The statements by which a relay takes deliveries, as role `portal_relay` over all tenants (D32, D34)."""
 
-_MINE = "d.open AND d.subscriber = %(subscriber)s AND d.available_at <= clock_timestamp() AND (d.status = 'pending' OR %(lost)s)"
+_MINE = "d.open AND d.subscriber = %(subscriber)s AND d.available_at <= clock_timestamp() AND (d.status = 'pending' OR d.available_at <= clock_timestamp() - %(lost)s)"
 
 _LEASE = """
 UPDATE outbox_deliveries d

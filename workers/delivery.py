@@ -5,8 +5,6 @@ the message that fails stands alone; the others arrive.
 """
 
 import logging
-import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +15,7 @@ from rq.timeouts import BaseTimeoutException
 
 from portal.extensions import db
 from portal.identity.sessions import acting_as
+from portal.kernel.failpoint import failpoint
 from portal.kernel.outbox import Subscriber, subscribers
 from portal.kernel.tenancy import tenant_scope
 from portal.tenants.hosts import tenant_by_id
@@ -43,6 +42,7 @@ def deliver_long(name: str, claimed: list[Sequence[Any]]) -> None:
 
 def _deliver_each(name: str, claimed: list[Sequence[Any]]) -> None:
     """Tenant by tenant: what breaks in one (a database gone, say) is raised after the others had their turn."""
+    failpoint("before_work")
     broken: list[Exception] = []
     for tenant_id, deliveries in by_tenant(claimed).items():
         try:
@@ -112,16 +112,16 @@ def _attempt(subscriber: Subscriber, deliveries: Mapping[UUID, int]) -> Exceptio
                 failures = dict(subscriber.handle([m for _, m in messages]) or {}) if messages else {}
                 db.session.flush()
                 marks.settle(messages, failures, deliveries, ordered=subscriber.ordered)
-                _failpoint("before_commit")
+                failpoint("before_commit")
         else:
             with _transaction():
                 messages = marks.read(deliveries, lock=False)
             failures = dict(subscriber.handle([m for _, m in messages]) or {}) if messages else {}
             db.session.rollback()
-            _failpoint("after_send_before_mark")
+            failpoint("after_send_before_mark")
             with _transaction():
                 marks.settle(messages, failures, deliveries, ordered=subscriber.ordered)
-        _failpoint("after_commit")
+        failpoint("after_commit")
     except BaseTimeoutException:  # the job's time is over: the lease runs out, and lost ones go alone in the end
         db.session.rollback()
         raise
@@ -143,9 +143,3 @@ def _transaction() -> Iterator[None]:
         raise
     finally:
         g.delivery = False
-
-
-def _failpoint(name: str) -> None:
-    """Die here when a test asks for it (F2); only in a process started with TESTING."""
-    if os.environ.get("TESTING") and os.environ.get("FAILPOINT") == name:
-        os.kill(os.getpid(), signal.SIGKILL)

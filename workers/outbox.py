@@ -16,15 +16,16 @@ import psycopg
 
 from portal.kernel.outbox import MAX_ATTEMPTS, Subscriber, subscribers
 from workers import claims
-from workers.tasks import Queue, enqueue, waiting
+from workers.tasks import Queue, behind, enqueue, waiting
 
 BATCH = 500
 RUN = 50  # how many messages of one aggregate go together to an ordered subscriber
 LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")))  # longer than a delivery's timeout
 LONG_LEASE = timedelta(hours=2)
+NOW = timedelta(0)
 WAITS_S = (0.5, 5, 30, 300, 1800, 3600, 7200, 18_000, 36_000, 50_400, 72_000)  # after the first try, the second, …
 FULL = 100  # jobs waiting in a queue: what is due then waits in PostgreSQL
-CALM = 8  # a lease that ran out is given anew only while fewer jobs wait: else its first job is among them
+CLAIMED_S = 2  # from a claim to its job in the queue, at the most
 ALONE_FROM = 4  # a message whose worker has died so often goes alone, so that it takes nobody along
 log = logging.getLogger(__name__)
 
@@ -38,19 +39,23 @@ class Claim(NamedTuple):
 
 
 def claim(
-    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int = BATCH, *, lost: bool = True
+    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int = BATCH, *, lost: timedelta = NOW
 ) -> list[Claim]:
-    """Lease due deliveries of one subscriber; several relays share them by SKIP LOCKED. `lost`: run-out leases too."""
+    """Lease due deliveries of one subscriber; several relays share them by SKIP LOCKED.
+
+    `lost`: leases that ran out so long ago are given anew.
+    """
     return [found for found, _ in _claimed(connection, subscriber, limit, lost=lost)]
 
 
 def relay_once(connection: psycopg.Connection[Any]) -> int:
     """Turn everything due into jobs; returns how many deliveries were leased. Raises what Redis raises."""
-    moved, crowded = 0, {queue: waiting(queue) for queue in Queue}
+    moved, crowded, waited = 0, {queue: waiting(queue) for queue in Queue}, {queue: behind(queue) for queue in Queue}
     for subscriber in _due(connection):
         queue = Queue.LONG if subscriber.long else Queue.FAST
+        lost = _lost_after(waited[queue], LONG_LEASE if subscriber.long else LEASE)
         while crowded[queue] < FULL:
-            found = _claimed(connection, subscriber, BATCH, lost=crowded[queue] < CALM)
+            found = _claimed(connection, subscriber, BATCH, lost=lost)
             for batch in _batches(found):
                 _send(connection, subscriber, batch)
                 crowded[queue] += 1
@@ -107,6 +112,13 @@ def deliver_all(app: Any, *, rounds: int = 20) -> int:
     return done
 
 
+def _lost_after(waited: timedelta | None, lease: timedelta) -> timedelta:
+    """How long a lease must have run out to be lost: jobs go in their order, so what was claimed before the first that waits
+    is not waiting any more.
+    """
+    return NOW if waited is None else max(NOW, waited + timedelta(seconds=CLAIMED_S) - lease)
+
+
 def _due(connection: psycopg.Connection[Any]) -> Iterator[Subscriber]:
     known = subscribers()
     values = {"names": list(known), "gather": [s.gather for s in known.values()], "full": BATCH - 1}
@@ -116,7 +128,7 @@ def _due(connection: psycopg.Connection[Any]) -> Iterator[Subscriber]:
 
 
 def _claimed(
-    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int, *, lost: bool
+    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int, *, lost: timedelta
 ) -> list[tuple[Claim, bool]]:
     """The claims, each with whether it goes alone."""
     values = {

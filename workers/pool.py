@@ -38,6 +38,13 @@ class ForkingWorker(Worker):
         super().main_work_horse(*args, **kwargs)
 
 
+class Pool(WorkerPool):
+    """Keeps so many workers alive; a new one in a dead one's place is as quiet as the first."""
+
+    def start_worker(self, *args: Any, **kwargs: Any) -> None:
+        super().start_worker(*args, **{**kwargs, "logging_level": "WARNING"})
+
+
 def forget_connections() -> None:
     """After a fork: what the parent has open is the parent's."""
     from portal.analytics import clickhouse
@@ -59,9 +66,9 @@ def main() -> None:
     if count == 1:
         kind([rq_queue(queue)], connection=redis(), serializer=JSONSerializer).work(logging_level="WARNING")
         return
-    WorkerPool(
-        [rq_queue(queue)], connection=redis(), num_workers=count, worker_class=kind, serializer=JSONSerializer
-    ).start(logging_level="WARNING")
+    Pool([rq_queue(queue)], connection=redis(), num_workers=count, worker_class=kind, serializer=JSONSerializer).start(
+        logging_level="WARNING"
+    )
 
 
 if __name__ == "__main__":

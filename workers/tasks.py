@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +55,13 @@ def rq_queue(queue: Queue) -> RqQueue:
 def waiting(queue: Queue) -> int:
     """How many jobs wait in a queue."""
     return int(rq_queue(queue).count)
+
+
+def behind(queue: Queue) -> timedelta | None:
+    """For how long the first of the waiting jobs has waited; None when none waits."""
+    first = rq_queue(queue).get_job_ids(0, 1)
+    job = rq_queue(queue).fetch_job(first[0]) if first else None
+    return None if job is None or job.enqueued_at is None else datetime.now(UTC) - job.enqueued_at
 
 
 def enqueue(chosen: Task, *args: Any, job_id: str) -> None:

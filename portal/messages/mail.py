@@ -1,7 +1,7 @@
 """Mails of committed events: sent once as far as a network allows, recognisable when one comes twice (NTF-3).
 
 The state of each mail is a row written on the side (D7): `sending` before the network, `sent` after it. A worker killed
-between the two leaves `sending`; older than a delivery's lease it is sent again, under the same Message-ID.
+between the two leaves `sending`; when no delivery can be at it any more it is sent again, under the same Message-ID.
 """
 
 import os
@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.identity.models import User
+from portal.kernel.failpoint import failpoint
 from portal.kernel.model import new_id
 from portal.kernel.outbox import Message
 from portal.kernel.side import side_transaction
@@ -27,7 +28,8 @@ from portal.messages.smtp import MailServer
 from portal.messages.texts import workflow_of
 from portal.messages.workflows import EMAIL
 
-LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")))  # the relay's: nobody else holds it longer
+# No worker is at a mail for longer: a delivery ends after 60 s of the relay's 90, and then its next try must find it free.
+LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")) * 2 / 3)
 BATCH_S = 40  # below a delivery's timeout; what is left comes with the next try
 PERMANENT = 500  # SMTP's 5xx: the same mail will be refused again
 Notices = Callable[[Sequence[Message]], list[dict[str, Any]]]
@@ -99,6 +101,7 @@ def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: 
         return
     try:
         server.send(mail)
+        failpoint("after_send")
     except smtplib.SMTPRecipientsRefused as refused:
         code, _ = next(iter(refused.recipients.values()))  # the words would repeat the address
         if code < PERMANENT:

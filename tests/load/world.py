@@ -110,7 +110,13 @@ class World:
     @classmethod
     @contextmanager
     def own(
-        cls, *, members: int = 40, durable: bool = True, given: dict[str, str] | None = None, **env: str
+        cls,
+        *,
+        members: int = 40,
+        mail: bool = False,
+        durable: bool = True,
+        given: dict[str, str] | None = None,
+        **env: str,
     ) -> Iterator["World"]:
         """Engines of its own, migrated, with people. `given`: addresses of engines that the proof runs itself."""
         var = Path(tempfile.mkdtemp(prefix="krug-prove-"))
@@ -136,7 +142,7 @@ class World:
             world._enter()
             world._migrate()
             cast.build(world.app)
-            world._settle(members)
+            world._settle(members, mail=mail)
             yield world
         finally:
             world.close()
@@ -144,7 +150,7 @@ class World:
 
     @classmethod
     @contextmanager
-    def here(cls, app, *, members: int = 6, **env: str) -> Iterator["World"]:
+    def here(cls, app, *, members: int = 6, mail: bool = False, **env: str) -> Iterator["World"]:
         """The engines and the database of a test marked `commits`, with the cast in it."""
         names = ("SECRET_KEY", "VAR_DIR", "CLICKHOUSE_DATABASE", *ADDRESSES.values())
         values = {name: os.environ[name] for name in names} | {"LOG_LEVEL": "ERROR", "TESTING": "1", **env}
@@ -157,7 +163,7 @@ class World:
         with app.app_context():
             client().command("TRUNCATE TABLE transaction_facts")  # what tests before this one shipped
         try:
-            world._settle(members)
+            world._settle(members, mail=mail)
             yield world
         finally:
             world.close()
@@ -265,6 +271,10 @@ class World:
             start, env={**os.environ, **self.env}, cwd=ROOT, capture_output=True, text=True, check=check
         )
 
+    def mails(self) -> list[str]:
+        """Those that arrived, as text; one that came twice under its Message-ID is there once."""
+        return [file.read_text(errors="replace") for file in (self.mail / "new").iterdir()]
+
     def broken(self, *, drained: bool = True) -> dict[str, int]:
         """`portal verify`: invariant → differences, where there are any. `drained`: nothing may be on its way."""
         told = self.portal("verify", "--json", *(["--drained"] if drained else []))
@@ -316,13 +326,14 @@ class World:
         upgrade()
         self.app = create_app()
 
-    def _settle(self, members: int) -> None:
+    def _settle(self, members: int, *, mail: bool) -> None:
         self.mail = self.var / "mail"
+        shutil.rmtree(self.mail, ignore_errors=True)
         port = choose()
         self.env["SMTP_URL"] = f"smtp://127.0.0.1:{port}"
         self.spawn("portal.embedded.smtp", str(port), str(self.mail))
         for tenant, manager in ((cast.CIRCLE, cast.CAROL), (cast.GLOBEX, cast.MALLORY)):
-            self.counters.append(_counter(self.app, tenant, manager, members))
+            self.counters.append(_counter(self.app, tenant, manager, members, mail=mail))
 
 
 def _forget() -> None:
@@ -339,7 +350,7 @@ def _forget() -> None:
     hosts.forget()
 
 
-def _counter(app, tenant: cast.Community, manager: cast.Someone, members: int) -> Counter:
+def _counter(app, tenant: cast.Community, manager: cast.Someone, members: int, *, mail: bool) -> Counter:
     from flask import g
 
     from portal.extensions import db
@@ -357,7 +368,10 @@ def _counter(app, tenant: cast.Community, manager: cast.Someone, members: int) -
         g.tenant = tenant_by_id(tenant.id)
         now = clock.now()
         known = set(db.session.scalars(db.select(User.card_number)))
-        register_members([Newcomer(f"Member {n}", now) for n in range(members)], joined_via="demo")
+        people = [
+            Newcomer(f"Member {n}", now, email=f"m{n}@{tenant.slug}.example" if mail else "") for n in range(members)
+        ]
+        register_members(people, joined_via="demo")
         own = [(u.id, u.card_number) for u in db.session.scalars(db.select(User)) if u.card_number not in known]
         db.session.rollback()
         for member_id, card in own:
