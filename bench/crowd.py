@@ -9,6 +9,7 @@ from pathlib import Path
 
 PROCESSES = 16
 SECONDS = 6.0
+PATIENCE = 300  # seconds in which the slowest has started
 spawned = multiprocessing.get_context("spawn")
 
 
@@ -24,23 +25,27 @@ class Crowd:
             process.start()
 
     def rate(self) -> float:
-        self.start.wait(120)
+        self.start.wait(PATIENCE)
         began = time.perf_counter()
-        self.end.wait(120)
+        self.end.wait(PATIENCE)
         return sum(self.done) / (time.perf_counter() - began)
 
     def close(self) -> None:
         self.stop.set()
-        self.start.wait(120)
+        self.start.wait(PATIENCE)
         for process in self.processes:
             process.join(30)
 
 
 def _one(make: Callable[..., Callable[[], object]], given: dict[str, object], n: int, shared) -> None:
     start, end, stop, done = shared
-    act = make(n, **given)
-    for _ in range(20):
-        act()
+    try:
+        act = make(n, **given)
+        for _ in range(20):
+            act()
+    except BaseException:
+        start.abort()
+        raise
     while True:
         start.wait()
         if stop.is_set():
@@ -59,8 +64,10 @@ def crowd(make: Callable[..., Callable[[], object]], size: int = PROCESSES, **gi
     made = Crowd(make, given, size)
     try:
         yield made
-    finally:
         made.close()
+    finally:
+        for process in made.processes:
+            process.kill()
 
 
 def pgbench(database_url: str, script: Path, clients: int = PROCESSES) -> float:

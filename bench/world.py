@@ -25,9 +25,9 @@ class Standing:
 
 
 class World(Standing):
-    """A tenant `bench` in the engines that the environment names, with `members` and `purse` minor units for each."""
+    """A tenant in the engines that the environment names, with `members` and `purse` minor units for each."""
 
-    def __init__(self, members: int, purse: int = 0) -> None:
+    def __init__(self, members: int, purse: int = 0, slug: str = "bench") -> None:
         from portal import create_app
         from portal.settings import settings
         from portal.tenants.service import create_tenant
@@ -35,7 +35,7 @@ class World(Standing):
         self.admin_url = settings().DATABASE_URL
         self.app = create_app()
         with self.app.app_context():
-            self.tenant_id = create_tenant("bench", name="Bench", currency="RUB")
+            self.tenant_id = create_tenant(slug, name="Bench", currency="RUB")
         self.business_id: UUID = self.request(self._shop)
         self.members: list[UUID] = self.request(lambda: self._people(members))
         if purse:
