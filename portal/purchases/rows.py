@@ -8,9 +8,8 @@ from typing import Any
 
 from flask import g
 from flask_babel import gettext
-from sqlalchemy import text
 
-from portal.extensions import db
+from portal.kernel.driver import driver_sql, run
 from portal.kernel.errors import NotFound
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
@@ -19,11 +18,11 @@ from portal.loyalty import queries as loyalty
 from portal.loyalty.service import RECOUNT_LOCK
 from portal.purchases.wanted import Line, Sale
 
-_LOCK = text(f"""
+_LOCK = driver_sql(f"""
 SELECT u.suspended_at, u.suspended_reason, {RECOUNT_LOCK}
   FROM users u WHERE u.tenant_id = :tenant AND u.id = :member AND u.archived_at IS NULL AND u.merged_into IS NULL
    FOR NO KEY UPDATE""")
-_LOAD = text(f"""
+_LOAD = driver_sql(f"""
 SELECT b.currency, b.category, b.archived_at, b.max_bonus_share, b.spend_confirmation,
        (SELECT true FROM business_locations l
          WHERE l.tenant_id = b.tenant_id AND l.business_id = b.id AND l.id = :location) AS location_is_own,
@@ -37,7 +36,7 @@ SELECT b.currency, b.category, b.archived_at, b.max_bonus_share, b.spend_confirm
                     AND a.currency = b.currency AND a.type = 'bonus'), 0) AS balance,
        {loyalty.position_sql()}
   FROM businesses b WHERE b.tenant_id = :tenant AND b.id = :business""")
-_WRITE = text(
+_WRITE = driver_sql(
     """
 WITH made AS (
     INSERT INTO purchases (tenant_id, id, business_id, member_id, location_id, till, category, receipt_number, external_id,
@@ -57,6 +56,9 @@ WITH made AS (
     + moves.WRITE.format(source="", name="made")
     + "SELECT id FROM made"
 )
+_THEIRS = driver_sql("""
+SELECT trace -> 'request' FROM purchases
+ WHERE tenant_id = :tenant AND business_id = :business AND external_id = :external_id""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,10 @@ def load(sale: Sale) -> Found:
         "location": sale.location_id,
         "external_id": sale.external_id,
     }
-    member = db.session.execute(_LOCK, values).one_or_none()
+    member = run(_LOCK, values).one_or_none()
     if member is None:
         raise NotFound(gettext("There is no such member."))
-    row = db.session.execute(_LOAD, values).one_or_none()
+    row = run(_LOAD, values).one_or_none()
     if row is None:
         raise NotFound(gettext("There is no such shop."))
     return Found(
@@ -131,13 +133,9 @@ def write(
         **made,
         **moves.parameters(move, made["id"]),
     }
-    if db.session.scalar(_WRITE, values) is not None:
+    if run(_WRITE, values).scalar() is not None:
         return None
-    theirs = text(
-        "SELECT trace -> 'request' FROM purchases"
-        " WHERE tenant_id = :tenant AND business_id = :business AND external_id = :external_id"
-    )
-    return db.session.scalar(theirs, values) or {}
+    return run(_THEIRS, values).scalar() or {}
 
 
 def _stored_line(number: int, line: Line) -> dict[str, Any]:
