@@ -18,6 +18,8 @@ class Lazy(click.Group):
         "outbox": ("portal.cli.outbox", "outbox"),
         "analytics": ("portal.cli.analytics", "analytics"),
         "import": ("portal.cli.imports", "import_"),
+        "backup": ("portal.cli.backup", "backup"),
+        "restore": ("portal.cli.restore", "restore"),
         "doctor": ("portal.cli.doctor", "doctor"),
         "verify": ("portal.cli.verify", "verify"),
     }

@@ -43,6 +43,11 @@ def heads() -> frozenset[str]:
     return frozenset(ScriptDirectory.from_config(alembic_config()).get_heads())
 
 
+def known_revisions() -> set[str]:
+    """Every migration that this code can go on from."""
+    return {one.revision for one in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+
+
 def pending_migrations(current: Iterable[str]) -> bool:
     """Whether the database is behind the code."""
     return frozenset(current) != heads()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from portal.app import PortalApp
 
 
-def installation() -> None:
+def installation(*, migrate: bool = True) -> None:
     """Set the environment; starts embedded engines for this command when nothing runs. Raises `ClickException`."""
     if all(os.environ.get(name) for name in (*ADDRESSES, "SECRET_KEY")):
         return
@@ -35,6 +35,8 @@ def installation() -> None:
     atexit.register(engines.stop)
     port = int(json.loads(run.read_text())["PORT"]) if run.exists() else int(os.environ.get("PORT", "8000"))
     enter(var, engines.engines, port)
+    if not migrate:
+        return
     from portal.analytics.migrate import upgrade as upgrade_clickhouse
     from portal.cli import database
 

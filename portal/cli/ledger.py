@@ -17,6 +17,7 @@ def ledger() -> None:
 def verify(slug: str) -> None:
     """Re-check sums, lots, versions and balances; exit 1 on the first difference."""
     app = application()
+    from portal.kernel import primaries
     from portal.kernel.tenancy import tenant_scope
     from portal.tenants.hosts import every_tenant
     from portal.wallets.verify import verify as differences_of
@@ -32,4 +33,5 @@ def verify(slug: str) -> None:
                 click.echo(f"{name}: {difference}", err=True)
             wrong += len(found)
             click.echo(f"{name}: {'clean' if not found else f'{len(found)} differences'}")
+        primaries.dispose()
     sys.exit(1 if wrong else 0)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
-from sqlalchemy import text
 
 from portal.cli.environment import application
 
@@ -45,15 +44,14 @@ def differences(app: Any, *, drained: bool) -> dict[str, list[str]]:
 
 def _found(*, drained: bool) -> Iterable[tuple[str, list[str]]]:
     from portal import nouns
-    from portal.extensions import db
     from portal.kernel import verify as kernel
     from portal.kernel.tenancy import tenant_scope
+    from portal.tenants.hosts import every_tenant
 
     checks: dict[str, Any] = {**kernel.CHECKS, **(kernel.DRAINED if drained else {})}
     for module in nouns.load("verify"):
         checks |= vars(module)["CHECKS"]
-    tenants = db.session.execute(text("SELECT id, slug FROM tenants ORDER BY slug")).all()
-    for tenant_id, slug in tenants:
+    for tenant_id, slug in every_tenant():
         with tenant_scope(tenant_id):
             for name, check in checks.items():
                 yield name, [f"{slug}: {difference}" for difference in kernel.found_by(check)]

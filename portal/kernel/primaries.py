@@ -45,26 +45,11 @@ def dispose(*, close: bool = True) -> None:
 
 
 def acting() -> str:
-    """The primary of the acting tenant, else the one of `at`, else `main`."""
+    """The primary of the acting tenant, else `main`."""
     if len(names()) == 1:
         return MAIN
     tenant_id = g.get("tenant_id")
-    return home_of(tenant_id) if tenant_id else g.get("primary", MAIN)
-
-
-@contextmanager
-def at(primary: str) -> Iterator[None]:
-    """What is read without a tenant is read there."""
-    from portal.extensions import db
-
-    before = g.get("primary", MAIN)
-    db.session.remove()
-    g.primary = primary
-    try:
-        yield
-    finally:
-        db.session.remove()
-        g.primary = before
+    return home_of(tenant_id) if tenant_id else MAIN
 
 
 @contextmanager

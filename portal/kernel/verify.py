@@ -12,8 +12,8 @@ from psycopg import sql
 from sqlalchemy import text
 
 from portal.extensions import db
+from portal.kernel.primaries import connect, names
 from portal.kernel.tenancy import current_tenant_id
-from portal.settings import settings
 
 Check = str | Callable[[], list[str]]
 
@@ -66,9 +66,10 @@ def found_by(check: Check) -> list[str]:
 
 
 def across_tenants() -> Iterator[tuple[str, list[str]]]:
-    """I11 over the whole database, as the role that reads all tenants to copy them (portal_backup)."""
-    with psycopg.connect(settings().database_url("portal_backup")) as connection:
-        yield from across(connection)
+    """I11 over each whole database, as the role that reads all tenants to copy them (portal_backup)."""
+    for primary in names():
+        with connect("portal_backup", primary) as connection:
+            yield from across(connection)
 
 
 def across(connection: psycopg.Connection) -> Iterator[tuple[str, list[str]]]:
