@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tenant_ops  # noqa: F401  registers op.create_tenant_table
@@ -24,7 +24,7 @@ def ours(_object, name, kind, _reflected, _compared):
 
 primary = context.config.attributes.get("primary", MAIN)
 url = settings().database_url("portal_owner", primary).replace("postgresql://", "postgresql+psycopg://")
-engine = create_engine(url)
+engine = create_engine(url, poolclass=NullPool)  # a refused run must let go of its advisory lock
 with engine.connect() as connection:
     connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": ONE_RUN})
     connection.execute(text("SET row_security = off"))
@@ -42,4 +42,3 @@ with engine.connect() as connection:
         context.run_migrations()
     connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": ONE_RUN})
     connection.commit()
-engine.dispose()

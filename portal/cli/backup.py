@@ -83,7 +83,7 @@ def _dump(primary: str, to: Path, jobs: int) -> dict[str, Any]:
         server = connection.info.server_version
     assert row is not None  # noqa: S101  a migrated database has a version
     url = settings().database_url("portal_backup", primary)
-    pg.call("pg_dump", url, "--format=directory", f"--file={to}", f"--jobs={jobs}", "--lock-wait-timeout=60s")
+    pg.dump(url, to, jobs)
     return {"revision": row[0], "server": server, "tenants": row[1]}
 
 
