@@ -171,7 +171,7 @@ def decimal_string(minor: int, code: str) -> str:
 def format_amount(minor: int, code: str, locale: str, *, symbol: bool = True) -> str:
     """The amount for people, e.g. `₽1,240.00` or `1 240,00 ₽`; points carry no sign. Minus is U+2212."""
     style = _style(code, locale, symbol)
-    whole, rest = divmod(abs(minor), style.unit)
+    whole, rest = divmod(abs(int(minor)), style.unit)  # PostgreSQL's sums come as Decimal
     shown = f"{whole:,}".replace(",", style.group)
     if style.decimals:
         shown = f"{shown}{style.mark}{rest:0{style.decimals}d}"
