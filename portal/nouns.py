@@ -15,7 +15,6 @@ NOUNS = (
     "imports",
     "messages",
     "analytics",
-    "reports",
     "audit",
     "delivery",
     "home",

@@ -38,7 +38,6 @@ def objects(seed) -> Mapping[str, Thing]:
         "token": Thing("not-a-token"),
         "code": Thing("nothing"),
         "filename": Thing("mark.svg"),
-        "kind": Thing("json"),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import abort, g, request
 from flask_babel import gettext
 
-from portal.extensions import limiter
+from portal.extensions import db, limiter
 from portal.kernel import clock
 from portal.kernel.authz import Access, Permission
 from portal.kernel.model import new_id
@@ -72,6 +72,7 @@ def _note_use(holder: KeyHolder) -> None:
     hour = clock.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     if _seen.get(holder.id) == hour:
         return
+    db.session.rollback()  # gives the connection back first: one request never holds two
     side_transaction(_USED, {"tenant": g.tenant_id, "id": new_id(), "key": holder.id, "hour": hour})
     if len(_seen) > 10_000:  # noqa: PLR2004
         _seen.clear()

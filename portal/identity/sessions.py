@@ -61,6 +61,8 @@ class PortalSessionInterface(SecureCookieSessionInterface):
         return "__Host-anon" if settings().secure else "anon"
 
     def save_session(self, app: Flask, session: Any, response: Response) -> None:
+        if request.endpoint == "static":
+            return  # the same for everybody
         row = g.get("device_session")
         if row is None:
             super().save_session(app, session, response)

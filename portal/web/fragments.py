@@ -9,16 +9,14 @@ from werkzeug.wrappers import Response
 def render(
     template: str, *, fragment: str = "main", oob: tuple[str, ...] = (), status: int = 200, **context: Any
 ) -> Response:
-    """The whole page for a browser; for htmx the `fragment`, then the `oob` blocks."""
-    partial = wants_fragment()
+    """The whole page for a browser; for htmx the `fragment`, if the page has one, then the `oob` blocks."""
+    partial = wants_fragment() and fragment in current_app.jinja_env.get_template(template).blocks
     context["oob"] = frozenset(oob) if partial else frozenset()
     if partial:
         body = "".join(_block(template, name, context) for name in (fragment, *oob))
     else:
         body = render_template(template, **context)
-    response: Response = make_response(body, status)
-    response.vary.add("HX-Request")
-    return response
+    return make_response(body, status)
 
 
 def saved(template: str, *, or_redirect: tuple[str, dict[str, Any]], **rendering: Any) -> Response:

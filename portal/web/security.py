@@ -51,7 +51,15 @@ def _headers(response: Response) -> Response:
     response.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
     if settings().secure:
         response.headers["Strict-Transport-Security"] = "max-age=63072000"
-    if g.get("person"):
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.vary.add("Cookie")
+    _caching(response)
     return response
+
+
+def _caching(response: Response) -> None:
+    """What was made for somebody is kept nowhere; what was made for anybody is asked for anew (T6)."""
+    if request.endpoint == "static":
+        return
+    known = g.get("person") or g.get("api_key")
+    response.headers.setdefault("Cache-Control", "no-store" if known else "private, no-cache")
+    if "public" not in response.headers["Cache-Control"]:
+        response.vary.update(("Cookie", "HX-Request"))

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.cast import ALICE, BOB, CIRCLE, EVE, IRINA, OLGA
+from tests.cast import ALICE, BOB, CAROL, CIRCLE, EVE, IRINA, OLGA
 
 pytestmark = pytest.mark.browser
 
@@ -147,3 +147,16 @@ def test_the_first_visit_of_a_member_is_light(browse):
     fresh.close()
     assert len(sizes) <= 12, sizes
     assert sum(size for _, size in sizes) <= 100_000, sizes
+
+
+def test_the_back_button_shows_nothing_after_signing_out(browse):
+    """T6: neither the browser's own memory of a page nor htmx's brings back what one saw. Seen red: pages without no-store."""
+    desk = browse(CAROL)
+    for path in ("/me/wallet", "/desk/cafe", "/me/more"):
+        desk.goto(path)
+    desk.locator("form[action='/logout'] button").first.click()
+    desk.wait_for_url(lambda url: "/me" not in url)
+    for _ in range(3):
+        desk.evaluate("history.back()")
+        desk.wait_for_url(lambda url: "/login" in url)
+        expect(desk.locator("body")).not_to_contain_text(CAROL.name)

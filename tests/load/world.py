@@ -185,11 +185,13 @@ class World:
         self.processes.append(started)
         return started
 
-    def web(self, *, workers: int = 2, threads: int = 8, port: int | None = None, **env: str) -> Guarded:
+    def web(
+        self, *, workers: int = 2, threads: int = 8, port: int | None = None, app: str = "wsgi:app", **env: str
+    ) -> Guarded:
         """gunicorn; returns when it answers. Its port is `world.port`."""
         self.port = port or choose()
         more = {"PORT": str(self.port), "BIND": "127.0.0.1", "WEB_WORKERS": str(workers), "WEB_THREADS": str(threads)}
-        started = self.spawn("gunicorn", "-c", "python:portal.web.server", "wsgi:app", name="web", **more, **env)
+        started = self.spawn("gunicorn", "-c", "python:portal.web.server", app, name="web", **more, **env)
         until(self.answers)
         return started
 
