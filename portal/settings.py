@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     TRUSTED_PROXIES: int = Field(default=0, ge=0)
     METRICS_TOKEN: str = ""
     LOG_LEVEL: str = "INFO"
+    API_RATE: str = "1200 per minute; 60 per second"  # calls of one key
     LOG_FORMAT: str = Field(default="json", pattern="^(json|text)$")
 
     @field_validator("DATABASE_URLS", mode="before")

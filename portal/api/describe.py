@@ -5,15 +5,16 @@ from typing import Any
 
 from flask import Response, current_app, g, jsonify, request
 
-from portal.api import problems
+from portal.api import problems, sandbox
 from portal.kernel.authz import PUBLIC, PortalBlueprint
+from portal.partners.keys import own_prefix
 from portal.web.fragments import render
 
 SECURITY: dict[str, Any] = {
     "key": {
         "type": "http",
         "scheme": "bearer",
-        "bearerFormat": "krug_live_…",
+        "bearerFormat": "krug_live_… or krug_test_…",
         "description": "A key of your business, made at the desk under “API keys”.",
     }
 }
@@ -33,6 +34,13 @@ PROBLEM_TEXTS = {
     "429": "Too many calls; see Retry-After",
     "503": "Busy or restarting; repeat with the same Idempotency-Key",
 }
+LIMITS = {
+    "X-RateLimit-Limit": "How many calls the key may make in the window that is nearest to its end.",
+    "X-RateLimit-Remaining": "How many of them are left.",
+    "X-RateLimit-Reset": "When the window begins anew, in seconds since 1970.",
+}
+RETRY = {"Retry-After": {"description": "Seconds until the next call.", "schema": {"type": "integer"}}}
+ID_OF_ANSWER = {"create_purchase": "id", "purchase": "id", "create_refund": "purchase_id"}
 READING = ("401", "403", "404", "422", "429", "503")
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 pages = PortalBlueprint("api_docs", __name__, room="public")
@@ -53,7 +61,9 @@ def openapi() -> Response:
 @pages.route("/api/v1/docs", permission=PUBLIC)
 def docs() -> Any:
     """The same for people, with examples that run."""
-    return render("api/docs.html", spec=spec(), sections=sections(), base=_base())
+    return render(
+        "api/docs.html", spec=spec(), sections=sections(), base=_base(), prefix=own_prefix(), sandbox=sandbox.url()
+    )
 
 
 def spec() -> dict[str, Any]:
@@ -74,14 +84,48 @@ def spec() -> dict[str, Any]:
                     "description": text,
                     "content": {"application/problem+json": {"schema": PROBLEM}},
                 }
+            if any(given["in"] == "query" for given in operation.get("parameters", [])):
+                operation["responses"]["414"] = {"description": "The address is longer than 8,190 characters"}
+            _link(operation)
+            for status, answer in operation["responses"].items():
+                if status not in {"401", "414", "503"}:
+                    answer["headers"] = {name: _integer(text) for name, text in LIMITS.items()}
+                if status in {"429", "503"}:
+                    answer.setdefault("headers", {}).update(RETRY)
             if "200" in operation["responses"] and "201" in operation["responses"]:
                 operation["responses"]["200"]["description"] = (
                     "The stored answer of the first call, with Idempotent-Replayed: true"
                 )
-                operation["responses"]["200"]["headers"] = {
-                    "Idempotent-Replayed": {"schema": {"type": "string", "enum": ["true"]}}
+                operation["responses"]["200"]["headers"]["Idempotent-Replayed"] = {
+                    "schema": {"type": "string", "enum": ["true"]}
                 }
     return made
+
+
+def _integer(text: str) -> dict[str, Any]:
+    return {"description": text, "schema": {"type": "integer"}}
+
+
+def _link(operation: dict[str, Any]) -> None:
+    """What an answer leads to: the purchase, its refunds, its member, the page after."""
+    name = operation["operationId"]
+    for status in ("200", "201"):
+        answer = operation["responses"].get(status)
+        if answer is None:
+            continue
+        links: dict[str, Any] = {}
+        if name in ID_OF_ANSWER:
+            which = {"purchase_id": f"$response.body#/{ID_OF_ANSWER[name]}"}
+            links["read"] = {"operationId": "purchase", "parameters": which}
+            links["refund"] = {"operationId": "create_refund", "parameters": which}
+        if name in {"create_purchase", "purchase"}:
+            who = {"card_or_phone": "$response.body#/member_id"}
+            links["member"] = {"operationId": "member", "parameters": who}
+            links["of_member"] = {"operationId": "purchases", "parameters": {"member": "$response.body#/member_id"}}
+        if name == "purchases":
+            links["next"] = {"operationId": "purchases", "parameters": {"cursor": "$response.body#/next"}}
+        if links:
+            answer["links"] = links
 
 
 def _schema(model: Any) -> dict[str, Any]:
@@ -138,12 +182,14 @@ def _fields(made: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> l
 
 
 def _curl(method: str, path: str, example: Any) -> str:
-    address = _base() + path.replace("{card_or_phone}", "500000001010").replace("{purchase_id}", "$PURCHASE_ID")
+    address = _base() + path.replace("{card_or_phone}", "500000001015").replace("{purchase_id}", "$PURCHASE_ID")
+    if example and "currency" in example and g.get("tenant"):
+        example = {**example, "currency": g.tenant.currency}
     lines = [f'curl "{address}"', '  -H "Authorization: Bearer $KRUG_KEY"']
     if method == "post":
         lines += [
             '  -H "Content-Type: application/json"',
-            '  -H "Idempotency-Key: $(uuidgen)"',
+            f'  -H "Idempotency-Key: {example["external_id"]}"',
             f"  -d '{json.dumps(example)}'",
         ]
     return " \\\n".join(lines)

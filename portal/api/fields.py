@@ -65,7 +65,8 @@ Reference = Annotated[
 Named = Annotated[
     str, StringConstraints(min_length=1, max_length=300), AfterValidator(_stored), AfterValidator(_filled)
 ]
-Amount = Annotated[str, BeforeValidator(_amount, json_schema_input_type=str), StringConstraints(pattern=AMOUNT)]
+_AmountText = Annotated[str, StringConstraints(pattern=AMOUNT)]
+Amount = Annotated[_AmountText, BeforeValidator(_amount, json_schema_input_type=_AmountText)]
 Quantity = Annotated[str, BeforeValidator(_quantity, json_schema_input_type=int | str)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,5}$")]

@@ -11,11 +11,11 @@ from portal.kernel import clock
 from portal.kernel.authz import Access, Permission
 from portal.kernel.model import new_id
 from portal.kernel.side import side_transaction
-from portal.partners.keys import PREFIX, KeyHolder, holder_of
+from portal.partners.keys import PREFIXES, KeyHolder, holder_of, own_prefix, taken_apart
+from portal.settings import settings
 from portal.web.client import client_address
 from portal.web.errors import problem
 
-PER_KEY = "1200 per minute; 60 per second"
 WRONG_PER_ADDRESS = "60 per minute"
 LONGEST_HEADER = 200
 _USED = """
@@ -27,18 +27,15 @@ _seen: dict[Any, Any] = {}  # key → the hour that this process has noted alrea
 
 def require(permission: Permission | Access) -> None:
     """Let a key in that holds on this host and has the scope; it acts for its business."""
-    if PREFIX + "_" in (request.query_string.decode("latin-1") + request.path):
+    address = request.query_string.decode("latin-1") + request.path
+    if any(prefix + "_" in address for prefix in PREFIXES.values()):
         _refuse(
             400, "auth.key_in_url", gettext("Never put a key into an address: addresses are logged. Withdraw this key.")
         )
     holder = _presented()
     if holder is None:
         _count_wrong()
-        _refuse(
-            401,
-            "auth.key_invalid",
-            gettext("Send a key of this host that is in force: Authorization: Bearer krug_live_…"),
-        )
+        _refuse_key()
         return
     g.api_key, g.business = holder, holder.business
     g.actor_id, g.actor_kind = holder.id, "key"
@@ -54,10 +51,29 @@ def require(permission: Permission | Access) -> None:
 
 
 def _presented() -> KeyHolder | None:
+    return holder_of(key) if (key := _sent()) else None
+
+
+def _sent() -> str:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not 0 < len(key) <= LONGEST_HEADER:
-        return None
-    return holder_of(key.strip())
+    return key.strip() if scheme.lower() == "bearer" and len(key) <= LONGEST_HEADER else ""
+
+
+def _refuse_key() -> None:
+    """One answer for unknown, foreign and ended keys; a key of the other world is told so, which tells nobody anything."""
+    parts = taken_apart(_sent())
+    if parts and parts[0] != own_prefix():
+        told = (
+            gettext("This is a test key, and this community is live. Use a key that begins with krug_live_.")
+            if g.tenant.kind == "live"
+            else gettext("This is a live key, and this community is a sandbox. Use a key that begins with krug_test_.")
+        )
+        _refuse(401, "auth.key_of_other_world", told)
+    _refuse(
+        401,
+        "auth.key_invalid",
+        gettext("Send a key of this host that is in force: Authorization: Bearer %(prefix)s_…", prefix=own_prefix()),
+    )
 
 
 def _refuse(status: int, code: str, message: str, **extra: Any) -> None:
@@ -80,7 +96,9 @@ def _note_use(holder: KeyHolder) -> None:
 
 
 @limiter.shared_limit(
-    PER_KEY, scope="api", key_func=lambda: f"key:{g.api_key.id}" if g.get("api_key") else client_address()
+    lambda: settings().API_RATE,
+    scope="api",
+    key_func=lambda: f"key:{g.api_key.id}" if g.get("api_key") else client_address(),
 )
 def _count() -> None:
     """Raises 429 with the limit's headers."""

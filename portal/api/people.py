@@ -12,7 +12,7 @@ from portal.kernel.errors import PortalError
 class MemberUnknown(PortalError):
     """Nobody of this community is named so."""
 
-    code = "member.unknown"
+    code, status = "member.unknown", 404
 
 
 def named(text: str) -> MemberRow | None:
@@ -26,7 +26,7 @@ def named(text: str) -> MemberRow | None:
 
 
 def named_in_body(text: str) -> MemberRow:
-    """The same for a field of a call: 422, since the address itself was right. Raises `MemberUnknown`."""
+    """The same for a field of a call. Raises `MemberUnknown`."""
     found = named(text)
     if found is None:
         raise MemberUnknown(gettext("No member has this card, phone, e-mail or id."), field="member")

@@ -197,7 +197,7 @@ def _own(purchase_id: UUID) -> Any:
 class CursorInvalid(PortalError):
     """The cursor is not one that a page gave."""
 
-    code = "request.invalid"
+    code, status = "cursor.unknown", 404
 
 
 def _cursor(row: Any) -> str:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from portal.api.fields import Amount, Body, CurrencyCode, Flag, Id, Moment, Named, Quantity, Reference, ShortText, Text
 
 KEY_FORM = r"^[\x21-\x7e]{1,255}$"
-EXAMPLE_CARD = "5000 0000 1010"
+EXAMPLE_CARD = "5000 0000 1015"
 
 
 class IdempotencyHeader(BaseModel):
@@ -74,7 +74,13 @@ class RefundIn(Body):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"example": {"external_id": "till-1-r-17", "amount": "240.00", "reason": "returned"}},
+        json_schema_extra={
+            "example": {"external_id": "till-1-r-17", "amount": "240.00", "reason": "returned"},
+            "oneOf": [
+                {"required": ["amount"], "properties": {"amount": {"type": "string"}, "lines": {"type": "null"}}},
+                {"required": ["lines"], "properties": {"lines": {"type": "array"}, "amount": {"type": "null"}}},
+            ],
+        },
     )
 
     external_id: Reference

@@ -12,7 +12,7 @@ API = "/api/"
 READS_COOKIES = ("/api/v1/docs",)  # a page for people: language and theme
 PERSONAL = re.compile(r"(/api/v1/members/)[^/?]+")
 SHOWN = "krug.shown_path"  # the path as our own log lines print it
-KEY = re.compile(r"krug_live_[^&/?#]*")
+KEY = re.compile(r"(krug_live|krug_test)_[^&/?#]*")
 assert purchases.blueprint is blueprint  # noqa: S101  its routes are registered by the import
 
 
@@ -47,4 +47,4 @@ class ApiDoor:
 
 def masked(address: str) -> str:
     """The address without the member's contact and without keys (G12)."""
-    return KEY.sub("krug_live_***", PERSONAL.sub(r"\1***", address))
+    return KEY.sub(r"\1_***", PERSONAL.sub(r"\1***", address))

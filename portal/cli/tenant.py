@@ -63,9 +63,27 @@ def create(
                 businesses=businesses,
                 primary=primary,
             )
+            key = _furnished(slug) if kind == "sandbox" and not blank else ""
     except SlugTaken:
         raise click.ClickException(f"there is a tenant {slug} already") from None
     click.echo(f"tenant {slug} is open at {made}")
+    if key:
+        click.echo(f"the examples of {made}/api/v1/docs run with the key {key}")
+
+
+def _furnished(slug: str) -> str:
+    """The shop and the member of the API's examples; returns the test key, which is shown once."""
+    from flask import g
+
+    from portal.api.sandbox import furnish
+    from portal.kernel.tenancy import tenant_scope
+    from portal.tenants.hosts import tenant_by_id, tenant_named
+
+    tenant_id = tenant_named(slug)
+    assert tenant_id is not None  # noqa: S101  it was opened a moment ago
+    with tenant_scope(tenant_id):
+        g.tenant = tenant_by_id(tenant_id)
+        return furnish()
 
 
 @tenant.command("list")

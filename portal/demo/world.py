@@ -17,6 +17,7 @@ from flask import g
 from sqlalchemy import select
 
 from portal import create_app
+from portal.api import sandbox
 from portal.demo import people as names
 from portal.demo import rhythm
 from portal.demo.plan import BUSINESS_ROLES, COMMUNITIES, OPERATOR, Community
@@ -55,9 +56,10 @@ def build_once(*, mail_url: str, say: Callable[[str], None]) -> None:
     with app.app_context():
         tenants = [_community(c, known=_known(kept, c.slug), say=say) for c in COMMUNITIES]
         operator = _operator()
+        tested = kept.get("sandbox") or _sandbox()
     port = settings().authority_port
     base = f"{settings().SCHEME}://localhost{port}"
-    world = {"base_url": base, "mail_url": mail_url, "operator": operator, "tenants": tenants}
+    world = {"base_url": base, "mail_url": mail_url, "operator": operator, "tenants": tenants, "sandbox": tested}
     from portal.cli.up import write_private
 
     write_private(path, world)
@@ -71,6 +73,23 @@ def _known(kept: dict[str, Any], slug: str) -> dict[str, Any]:
 
 def _password(handle: str) -> str:
     return f"{handle}-walks-in-a-circle"
+
+
+def _sandbox() -> dict[str, str]:
+    """The tenant in which the examples of the API run, and its key."""
+    from portal.tenants.start import open_tenant
+
+    try:
+        url = open_tenant(
+            sandbox.SLUG, name="Sandbox", currency="RUB", timezone="Europe/Moscow", locales=("ru", "en"), kind="sandbox"
+        )
+    except SlugTaken:  # it was built, but var/demo.json is gone, and the key with it
+        return {}
+    tenant_id = tenant_named(sandbox.SLUG)
+    assert tenant_id is not None  # noqa: S101
+    with tenant_scope(tenant_id), acting_as(None, "system"):
+        g.tenant = hosts.tenant_by_id(tenant_id)
+        return {"url": url, "api_key": sandbox.furnish()}
 
 
 def _operator() -> dict[str, str]:

@@ -23,7 +23,7 @@ from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 from portal.partners.models import ApiKey, Business
 
-PREFIX = "krug_live"
+PREFIXES = {"live": "krug_live", "sandbox": "krug_test"}  # kind of tenant → what its keys begin with
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH, SECRET_LENGTH = 8, 32
 SCOPES: tuple[P, ...] = (P.MEMBERS_FIND, P.PURCHASES_CREATE, P.PURCHASES_READ, P.PURCHASES_REFUND, P.PURCHASES_IMPORT)
@@ -32,7 +32,7 @@ OVERLAP = timedelta(hours=24)  # the old key keeps working this long after it is
 LONGEST_NAME = 80
 _NO_HASH = hashlib.sha256(b"").hexdigest()
 _FIND = text("""
-SELECT k.id, k.secret_hash, k.scopes, k.name, clock_timestamp() AS now, k.expires_at, k.revoked_at,
+SELECT k.id, k.secret_hash, k.scopes, k.name, k.expires_at, k.revoked_at,
        b.id AS business_id, b.slug, b.name AS business, b.category, b.currency, b.max_bonus_share, b.spend_confirmation,
        b.archived_at
   FROM api_keys k JOIN businesses b ON b.tenant_id = k.tenant_id AND b.id = k.business_id
@@ -101,12 +101,19 @@ def create_key(
 
 @command("key.rotate")
 def rotate_key(key_id: UUID) -> tuple[UUID, str]:
-    """A successor with the same name and scopes; the old key ends in 24 hours, so that tills can be changed in turn."""
+    """A successor with the same name, scopes and lifetime; the old key ends in 24 hours, so that tills change in turn."""
     old = _locked(key_id)
     if old.revoked_at is not None:
         raise InvalidKeyRequest(gettext("This key was withdrawn. Make a new one."))
-    made = create_key(old.business_id, old.name, [str(scope) for scope in old.scopes])
-    ends = clock.now() + OVERLAP
+    now = clock.now()
+    lifetime = old.expires_at - old.created_at if old.expires_at else None
+    made = create_key(
+        old.business_id,
+        old.name,
+        [str(scope) for scope in old.scopes],
+        expires_at=now + lifetime if lifetime else None,
+    )
+    ends = now + OVERLAP
     old.expires_at = min(old.expires_at, ends) if old.expires_at else ends
     journal().about("api_key", old.id)
     return made
@@ -129,7 +136,9 @@ def holder_of(presented: str) -> KeyHolder | None:
     parts = taken_apart(presented)
     if parts is None:
         return None
-    public, secret = parts
+    prefix, public, secret = parts
+    if prefix != own_prefix():
+        return None
     row = db.session.execute(_FIND, {"tenant": current_tenant_id(), "prefix": public}).one_or_none()
     fits = hmac.compare_digest(_hashed(secret), row.secret_hash if row else _NO_HASH)
     if row is None or not fits or not _in_force(row):
@@ -140,25 +149,33 @@ def holder_of(presented: str) -> KeyHolder | None:
     return KeyHolder(row.id, row.name, frozenset(row.scopes), shop)
 
 
-def taken_apart(presented: str) -> tuple[str, str] | None:
-    """The public and the secret part; None where the form or the check sum is wrong, so that typing errors cost nothing."""
+def own_prefix() -> str:
+    """What the keys of the acting tenant begin with."""
+    return PREFIXES[g.tenant.kind]
+
+
+def taken_apart(presented: str) -> tuple[str, str, str] | None:
+    """The prefix, the public and the secret part; None where the form or the check sum is wrong, so that typing errors cost nothing."""
     body, _, check = presented.rpartition("_")
-    parts = body.removeprefix(PREFIX + "_").split("_")
-    if not presented.isascii() or not body.startswith(PREFIX + "_") or check != _check(body):
+    prefix = next((prefix for prefix in PREFIXES.values() if body.startswith(prefix + "_")), None)
+    if not presented.isascii() or prefix is None or check != _check(body):
         return None
+    parts = body.removeprefix(prefix + "_").split("_")
     if [len(part) for part in parts] != [ID_LENGTH, SECRET_LENGTH] or set("".join(parts)) - set(ALPHABET):
         return None
-    return parts[0], parts[1]
+    return prefix, parts[0], parts[1]
 
 
 def assembled(public: str, secret: str) -> str:
-    """The key as it is shown: `krug_live_<8>_<32>_<crc32>`."""
-    body = f"{PREFIX}_{public}_{secret}"
+    """The key as it is shown: `krug_live_<8>_<32>_<crc32>`, `krug_test_…` in a sandbox."""
+    body = f"{own_prefix()}_{public}_{secret}"
     return f"{body}_{_check(body)}"
 
 
 def _in_force(row: Any) -> bool:
-    return row.revoked_at is None and row.archived_at is None and (row.expires_at is None or row.expires_at > row.now)
+    return (
+        row.revoked_at is None and row.archived_at is None and (row.expires_at is None or row.expires_at > clock.now())
+    )
 
 
 def _locked(key_id: UUID) -> ApiKey:

@@ -12,6 +12,7 @@ threads = int(os.environ.get("WEB_THREADS", "16"))
 graceful_timeout = 3
 timeout = 90
 keepalive = 5
+limit_request_line = 8190
 max_requests = 20_000
 max_requests_jitter = 2_000
 accesslog = None

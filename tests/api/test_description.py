@@ -16,7 +16,7 @@ def test_the_description_is_valid_openapi_31(visitor):
         for operation in operations.values():
             assert operation["security"] == [{"key": []}], path
             for status, told in operation["responses"].items():
-                if int(status) >= 400:
+                if int(status) >= 400 and status != "414":  # the server's own
                     assert list(told["content"]) == ["application/problem+json"], (path, status)
 
 
@@ -30,7 +30,7 @@ def test_the_page_shows_every_call_with_a_command(visitor):
     page = visitor(CIRCLE).get("/api/v1/docs")
     text = page.get_data(as_text=True)
     assert page.status_code == 200
-    for part in ("/api/v1/purchases", "Idempotency-Key: $(uuidgen)", "bonus_to_spend", "lines[].quantity", "409"):
+    for part in ("/api/v1/purchases", "Idempotency-Key: till-1-000451", "bonus_to_spend", "lines[].quantity", "409"):
         assert part in text, part
 
 

@@ -1,8 +1,10 @@
 """S13: keys of another host, without the scope, withdrawn, over, in the address. Each was seen let in with its check removed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from flask import g
 from sqlalchemy import select
 
 from portal.extensions import db
@@ -25,7 +27,7 @@ def test_the_key_is_kept_as_a_hash_and_shown_once(acting, seen_by):
         key_id, whole = keys.create_key(CAFE.id, "Till", ["purchases.create"])
     with seen_by(CIRCLE):
         row = db.session.scalars(select(ApiKey).where(ApiKey.id == key_id)).one()
-        assert whole.startswith(f"krug_live_{row.prefix}_")
+        assert whole.startswith(f"krug_test_{row.prefix}_")
         assert whole.split("_")[3] not in (row.secret_hash, row.prefix)
         assert row.created_by == IRINA.id
 
@@ -100,15 +102,15 @@ def test_uses_are_counted_by_the_hour(till, seen_by):
 def test_too_many_calls_are_429_with_retry_after(till, acting):
     from limits import parse
 
-    from portal.api import keys as api_keys
     from portal.extensions import limiter
+    from portal.settings import settings
 
     one = till()
     assert one.get("/ping").status_code == 200
     with acting(CIRCLE):
         key_id = db.session.scalars(select(ApiKey.id)).one()
         for _ in range(60):
-            limiter.limiter.hit(parse(api_keys.PER_KEY.split(";")[1]), limiter._key_prefix, f"key:{key_id}", "api")
+            limiter.limiter.hit(parse(settings().API_RATE.split(";")[1]), limiter._key_prefix, f"key:{key_id}", "api")
     answer = one.get("/ping")
     assert answer.status_code == 429
     assert answer.mimetype == "application/problem+json"
@@ -131,3 +133,26 @@ def test_a_crash_is_logged_without_the_phone(till, monkeypatch, caplog):
     assert answer.status_code == 500
     assert "/api/v1/members/***" in caplog.text
     assert ALICE.phone not in caplog.text
+
+
+def test_a_live_key_opens_no_sandbox_and_says_so(till, acting):
+    """The reverse was seen red by leaving out the comparison in `holder_of`."""
+    from portal.partners.keys import assembled
+
+    with acting(CIRCLE):
+        g.tenant = replace(g.tenant, kind="live")
+        live = assembled("aaaaaaaa", "b" * 32)
+    answer = till(live).get("/ping")
+    assert (answer.status_code, answer.json["code"]) == (401, "auth.key_of_other_world")
+    assert "krug_test_" in answer.json["detail"]
+
+
+def test_a_renewed_key_lives_as_long_as_the_one_before(acting):
+    from portal.partners.keys import create_key, rotate_key
+
+    with acting(CIRCLE):
+        old_id, _ = create_key(CAFE.id, "Till", expires_at=clock.now() + timedelta(days=30))
+        new_id, _ = rotate_key(old_id)
+        ends = {row.id: row.expires_at for row in db.session.scalars(select(ApiKey))}
+        assert timedelta(days=29) < ends[new_id] - clock.now() <= timedelta(days=30, minutes=1)
+        assert ends[old_id] <= clock.now() + timedelta(hours=24)

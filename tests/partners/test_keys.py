@@ -32,7 +32,7 @@ TYPED = {"name": "Till 1", "scopes": ["purchases.create", "members.find"], "days
 
 
 def secret_in(text):
-    found = re.search(r'<code id="secret"[^>]*>(krug_live_\w+)</code>', text)
+    found = re.search(r'<code id="secret"[^>]*>(krug_test_\w+)</code>', text)
     return found and found[1]
 
 

@@ -96,6 +96,7 @@ def _page(form: KeyForm, *, secret: str = "", refusal: str = "", status: int = 2
     return render(
         "partners/keys.html",
         form=form,
+        own_prefix=keys.own_prefix(),
         keys=queries.keys_of(g.business.id),
         secret=secret,
         refusal=refusal,
