@@ -1,6 +1,6 @@
 """What a worker writes about its deliveries, as role `portal_app` inside one tenant's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -8,39 +8,45 @@ from sqlalchemy import text
 
 from portal.extensions import db
 from portal.kernel.outbox import MAX_ATTEMPTS, Message
+from portal.kernel.tenancy import current_tenant_id
 from workers.outbox import backoff
 
 LONGEST_ERROR = 500
-_OURS = "unnest(cast(:ids AS uuid[]), cast(:attempts AS int[])) AS c (id, attempt)"
+# Every statement names its rows by key: the planner knows nothing of a tenant that a policy reads out of a setting, and
+# would go through all of its messages.
+_OURS = """unnest(cast(:ids AS uuid[]), cast(:attempts AS int[])) AS c (id, attempt)
+  JOIN outbox_deliveries d ON d.tenant_id = :tenant AND d.id = c.id AND d.attempts = c.attempt"""
+_MINE = "d.tenant_id = :tenant AND d.id = ANY (:ids) AND d.status = 'leased'"
 _READ = f"""
-SELECT d.id AS delivery_id, m.id, m.seq, m.type, m.schema_version, m.tenant_id, m.aggregate_type, m.aggregate_id, m.occurred_at,
+WITH ours AS MATERIALIZED (SELECT d.id, d.message_id FROM {_OURS} WHERE {_MINE} {{lock}})
+SELECT ours.id AS delivery_id, m.id, m.seq, m.type, m.schema_version, m.tenant_id, m.aggregate_type, m.aggregate_id, m.occurred_at,
        m.recorded_at, m.actor_id, m.caused_by, m.request_id, m.historical, m.data
-  FROM outbox_deliveries d JOIN {_OURS} ON c.id = d.id AND c.attempt = d.attempts
-  JOIN outbox_messages m ON m.tenant_id = d.tenant_id AND m.id = d.message_id
- WHERE d.status = 'leased' ORDER BY m.seq
+  FROM ours JOIN LATERAL (SELECT * FROM outbox_messages WHERE tenant_id = :tenant AND id = ours.message_id OFFSET 0) m ON true
+ ORDER BY m.seq
 """
-_IN_ORDER = text(f"""
-SELECT d.id, d.attempts AS attempt, d.aggregate_type, d.aggregate_id FROM outbox_deliveries d JOIN {_OURS} ON c.id = d.id AND c.attempt = d.attempts
- WHERE d.status = 'leased' ORDER BY d.seq
-""")
-_DELIVERED = text("""
-UPDATE outbox_deliveries SET status = 'delivered', delivered_at = clock_timestamp(), last_error = NULL
- WHERE id = ANY(:ids) AND status = 'leased'
+_LOCKED, _SEEN = text(_READ.format(lock="FOR UPDATE OF d SKIP LOCKED")), text(_READ.format(lock=""))
+_IN_ORDER = text(
+    f"SELECT d.id, d.attempts AS attempt, d.aggregate_type, d.aggregate_id FROM {_OURS} WHERE {_MINE} ORDER BY d.seq"
+)
+_DELIVERED = text(f"""
+UPDATE outbox_deliveries d SET status = 'delivered', delivered_at = clock_timestamp(), last_error = NULL WHERE {_MINE}
 """)
 _GIVE_BACK = text(f"""
 UPDATE outbox_deliveries d SET status = 'pending', attempts = d.attempts - 1, available_at = clock_timestamp()
-  FROM {_OURS} WHERE d.id = c.id AND d.attempts = c.attempt AND d.status = 'leased'
+  FROM unnest(cast(:ids AS uuid[]), cast(:attempts AS int[])) AS c (id, attempt)
+ WHERE {_MINE} AND d.id = c.id AND d.attempts = c.attempt
 """)
-_TRIES = text("SELECT id, attempts, message_id FROM outbox_deliveries WHERE id = ANY(:ids)")
+_TRIES = text("SELECT id, attempts, message_id FROM outbox_deliveries WHERE tenant_id = :tenant AND id = ANY (:ids)")
 _PUT_OFF = text("""
 UPDATE outbox_deliveries SET status = CASE WHEN attempts >= :most THEN 'dead' ELSE 'pending' END, last_error = :error,
-       available_at = clock_timestamp() + :wait WHERE id = :id AND status = 'leased'
+       available_at = clock_timestamp() + :wait WHERE tenant_id = :tenant AND id = :id AND status = 'leased'
 """)
 # Two workers that end the last two deliveries of a message must see each other, hence the lock first.
-_LOCK = text("SELECT id FROM outbox_messages WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+_LOCK = text("SELECT FROM outbox_messages WHERE tenant_id = :tenant AND id = ANY (:ids) ORDER BY id FOR NO KEY UPDATE")
 _PUBLISHED = text("""
-UPDATE outbox_messages m SET published_at = clock_timestamp() WHERE m.id = ANY(:ids) AND m.published_at IS NULL
-   AND NOT EXISTS (SELECT 1 FROM outbox_deliveries d WHERE d.tenant_id = m.tenant_id AND d.message_id = m.id AND d.open)
+UPDATE outbox_messages m SET published_at = clock_timestamp()
+ WHERE m.tenant_id = :tenant AND m.id = ANY (:ids) AND m.published_at IS NULL
+   AND NOT EXISTS (SELECT FROM outbox_deliveries d WHERE d.tenant_id = :tenant AND d.message_id = m.id AND d.open OFFSET 0)
 """)
 
 
@@ -54,8 +60,7 @@ class Leased(NamedTuple):
 
 def read(deliveries: Mapping[UUID, int], *, lock: bool) -> list[tuple[UUID, Message]]:
     """The messages of those deliveries that are still leased for this attempt, in the order of their commits."""
-    statement = _READ + (" FOR UPDATE OF d SKIP LOCKED" if lock else "")
-    rows = db.session.execute(text(statement), _arrays(deliveries)).mappings().all()
+    rows = db.session.execute(_LOCKED if lock else _SEEN, _arrays(deliveries)).mappings().all()
     return [(row["delivery_id"], Message(**{k: v for k, v in row.items() if k != "delivery_id"})) for row in rows]
 
 
@@ -88,7 +93,7 @@ def settle(
             stopped.add(aggregate)
         else:
             arrived.append(delivery)
-    db.session.execute(_DELIVERED, {"ids": arrived})
+    db.session.execute(_DELIVERED, _ids(arrived))
     give_back(untouched)
     put_off(failed)
     close([message.id for _, message in messages])
@@ -98,9 +103,10 @@ def put_off(errors: Mapping[UUID, Exception]) -> None:
     """Book the next try, or give up after the last one; for an admin to see and replay."""
     if not errors:
         return
-    tries = {row.id: row for row in db.session.execute(_TRIES, {"ids": list(errors)})}
+    tries = {row.id: row for row in db.session.execute(_TRIES, _ids(errors))}
     values = [
         {
+            "tenant": current_tenant_id(),
             "id": delivery,
             "error": f"{type(error).__name__}: {error}".replace("\x00", "")[:LONGEST_ERROR],
             "wait": backoff(tries[delivery].attempts),
@@ -121,9 +127,13 @@ def give_back(deliveries: Mapping[UUID, int]) -> None:
 def close(message_ids: Sequence[UUID]) -> None:
     """Say when the last delivery of a message ended."""
     if message_ids:
-        db.session.execute(_LOCK, {"ids": list(message_ids)})
-        db.session.execute(_PUBLISHED, {"ids": list(message_ids)})
+        db.session.execute(_LOCK, _ids(message_ids))
+        db.session.execute(_PUBLISHED, _ids(message_ids))
 
 
-def _arrays(deliveries: Mapping[UUID, int]) -> dict[str, list[Any]]:
-    return {"ids": list(deliveries), "attempts": list(deliveries.values())}
+def _arrays(deliveries: Mapping[UUID, int]) -> dict[str, Any]:
+    return {**_ids(deliveries), "attempts": list(deliveries.values())}
+
+
+def _ids(ids: Iterable[UUID]) -> dict[str, Any]:
+    return {"tenant": current_tenant_id(), "ids": list(ids)}
