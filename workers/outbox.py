@@ -16,7 +16,7 @@ import psycopg
 
 from portal.kernel.outbox import MAX_ATTEMPTS, Subscriber, subscribers
 from workers import claims
-from workers.tasks import Queue, behind, enqueue, waiting
+from workers.tasks import Queue, crowd, enqueue
 
 BATCH = 500
 RUN = 50  # how many messages of one aggregate go together to an ordered subscriber
@@ -50,12 +50,16 @@ def claim(
 
 def relay_once(connection: psycopg.Connection[Any]) -> int:
     """Turn everything due into jobs; returns how many deliveries were leased. Raises what Redis raises."""
-    moved, crowded, waited = 0, {queue: waiting(queue) for queue in Queue}, {queue: behind(queue) for queue in Queue}
+    moved = 0
+    crowded: dict[Queue, int] = {}
+    lost: dict[Queue, timedelta] = {}
     for subscriber in _due(connection):
         queue = Queue.LONG if subscriber.long else Queue.FAST
-        lost = _lost_after(waited[queue], LONG_LEASE if subscriber.long else LEASE)
+        if queue not in crowded:
+            crowded[queue], waited = crowd(queue)
+            lost[queue] = _lost_after(waited, LONG_LEASE if subscriber.long else LEASE)
         while crowded[queue] < FULL:
-            found = _claimed(connection, subscriber, BATCH, lost=lost)
+            found = _claimed(connection, subscriber, BATCH, lost=lost[queue])
             for batch in _batches(found):
                 _send(connection, subscriber, batch)
                 crowded[queue] += 1

@@ -52,16 +52,12 @@ def rq_queue(queue: Queue) -> RqQueue:
     return RqQueue(f"{settings().REDIS_PREFIX}-{queue}", connection=redis(), serializer=JSONSerializer)
 
 
-def waiting(queue: Queue) -> int:
-    """How many jobs wait in a queue."""
-    return int(rq_queue(queue).count)
-
-
-def behind(queue: Queue) -> timedelta | None:
-    """For how long the first of the waiting jobs has waited; None when none waits."""
-    first = rq_queue(queue).get_job_ids(0, 1)
+def crowd(queue: Queue) -> tuple[int, timedelta | None]:
+    """How many jobs wait in a queue, and for how long the first of them has; None when none waits."""
+    number = int(rq_queue(queue).count)
+    first = rq_queue(queue).get_job_ids(0, 1) if number else []
     job = rq_queue(queue).fetch_job(first[0]) if first else None
-    return None if job is None or job.enqueued_at is None else datetime.now(UTC) - job.enqueued_at
+    return number, None if job is None or job.enqueued_at is None else datetime.now(UTC) - job.enqueued_at
 
 
 def enqueue(chosen: Task, *args: Any, job_id: str) -> None:
