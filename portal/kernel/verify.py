@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from portal.extensions import db
-from portal.kernel.primaries import connect, names
+from portal.kernel import primaries
 from portal.kernel.tenancy import current_tenant_id
 
 Check = str | Callable[[], list[str]]
@@ -55,6 +55,7 @@ ACROSS = (
     "I11 a row names one of another tenant",
     "I11 a row names one that is not there",
 )
+TWO_HOMES = "I11 a tenant lives on two primaries"
 
 
 def found_by(check: Check) -> list[str]:
@@ -67,9 +68,13 @@ def found_by(check: Check) -> list[str]:
 
 def across_tenants() -> Iterator[tuple[str, list[str]]]:
     """I11 over each whole database, as the role that reads all tenants to copy them (portal_backup)."""
-    for primary in names():
-        with connect("portal_backup", primary) as connection:
+    homes: dict[str, list[str]] = {}
+    for primary in primaries.names():
+        with primaries.connect("portal_backup", primary) as connection:
             yield from across(connection)
+            for (slug,) in connection.execute("SELECT slug FROM tenants"):
+                homes.setdefault(slug, []).append(primary)
+    yield TWO_HOMES, [f"{slug} on {', '.join(found)}" for slug, found in homes.items() if len(found) > 1]
 
 
 def across(connection: psycopg.Connection) -> Iterator[tuple[str, list[str]]]:

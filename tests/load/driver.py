@@ -21,6 +21,7 @@ from uuid import uuid4
 from tests.load.world import Counter, World
 
 TIMEOUT_S = 30.0
+WAIT = 429  # too many calls of one key: not refused for good
 MIX = (("sell", 66), ("spend", 12), ("refund", 16), ("undo", 6))
 AGAIN = 0.05  # how many of the acknowledged are sent once more, to be answered the same
 
@@ -67,6 +68,14 @@ class Driver:
         self._done = self._context.Value("q", 0)
         self._seed = seed
         self._processes: list[tuple[multiprocessing.Process, Path]] = []
+
+    @classmethod
+    def remembering(cls, world: World, acts: list[dict]) -> Self:
+        """A driver that has done these acts already, for `compare`."""
+        driver = cls(world)
+        for act in acts:
+            _remember(act, driver.answers)
+        return driver
 
     def __enter__(self) -> Self:
         for n in range(self._number):
@@ -122,20 +131,23 @@ class Driver:
 
 def _read(told: Path, answers: Answers) -> None:
     for line in told.read_text().splitlines():
-        act = json.loads(line)
-        key = (act["tenant"], act["kind"], act["key"])
-        answers.sent += act["sent"]
-        answers.unanswered += act["unanswered"]
-        answers.errors.update({int(status): n for status, n in act["errors"].items()})
-        answers.slowest = max(answers.slowest, act["slowest"])
-        if act["changed"]:
-            answers.changed.append(f"{key}: {act['changed']}")
-        if act["end"] == "acknowledged":
-            answers.acknowledged[key] = act["answer"]
-        elif act["end"] == "refused":
-            answers.refused[key] = act["answer"]
-        else:
-            answers.unresolved.add(key)
+        _remember(json.loads(line), answers)
+
+
+def _remember(act: dict, answers: Answers) -> None:
+    key = (act["tenant"], act["kind"], act["key"])
+    answers.sent += act["sent"]
+    answers.unanswered += act["unanswered"]
+    answers.errors.update({int(status): n for status, n in act["errors"].items()})
+    answers.slowest = max(answers.slowest, act["slowest"])
+    if act["changed"]:
+        answers.changed.append(f"{key}: {act['changed']}")
+    if act["end"] == "acknowledged":
+        answers.acknowledged[key] = act["answer"]
+    elif act["end"] == "refused":
+        answers.refused[key] = act["answer"]
+    else:
+        answers.unresolved.add(key)
 
 
 def _sales_against(world: World, answers: Answers) -> list[str]:
@@ -197,7 +209,7 @@ def _process(counters: list[Counter], threads: int, options: dict, seed: int, to
             with done.get_lock():
                 done.value += 1
 
-        tills = [_Till(counters, options, random.Random(seed * 100 + n), stop, tell) for n in range(threads)]
+        tills = [Till(counters, options, seed * 100 + n, stop, tell) for n in range(threads)]
         running = [threading.Thread(target=till.work) for till in tills]
         for thread in running:
             thread.start()
@@ -205,11 +217,12 @@ def _process(counters: list[Counter], threads: int, options: dict, seed: int, to
             thread.join()
 
 
-class _Till:
+class Till:
     """One thread with one connection."""
 
-    def __init__(self, counters: list[Counter], options: dict, chance: random.Random, stop, tell) -> None:
-        self.counters, self.options, self.chance, self.stop, self.tell = counters, options, chance, stop, tell
+    def __init__(self, counters: list[Counter], options: dict, number: int, stop, tell) -> None:
+        self.counters, self.options, self.number, self.stop, self.tell = counters, options, number, stop, tell
+        self.chance = random.Random(number)
         self.connection: http.client.HTTPConnection | None = None
         self.sold: list[tuple[Counter, str, int]] = []
 
@@ -257,9 +270,11 @@ class _Till:
         until, told = time.monotonic() + self.options["patience"], None
         while time.monotonic() < until:
             status, told = self.send(kind, counter, key, path, body, act)
-            if status and status < 500:
+            if status and status < 500 and status != WAIT:
                 break
-            if status:
+            if status == WAIT:
+                time.sleep(1)
+            elif status:
                 act["errors"][status] = act["errors"].get(status, 0) + 1
             else:
                 act["unanswered"] += 1
@@ -270,7 +285,12 @@ class _Till:
             act["end"], act["answer"] = "acknowledged", _kept(kind, told)
             if self.chance.random() < AGAIN:
                 again, same = self.send(kind, counter, key, path, body, act)
-                if again and again < 500 and (again not in (200, 303) or _kept(kind, same) != act["answer"]):
+                if (
+                    again
+                    and again < 500
+                    and again != WAIT
+                    and (again not in (200, 303) or _kept(kind, same) != act["answer"])
+                ):
                     act["changed"] = f"answered {act['answer']}, repeated: {again} {same}"
         elif status:
             act["end"], act["answer"] = "refused", f"{status} {(told or {}).get('code', '')}"
@@ -291,7 +311,7 @@ class _Till:
             data = json.dumps(body)
             headers |= {
                 "Content-Type": "application/json",
-                "Authorization": f"Bearer {counter.key}",
+                "Authorization": f"Bearer {counter.keys[self.number % len(counter.keys)]}",
                 "Idempotency-Key": key,
             }
         act["sent"] += 1

@@ -32,6 +32,7 @@ from tests import cast
 from tests.load.proof import Row
 
 ADDRESSES = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL", "clickhouse": "CLICKHOUSE_URL"}
+TILLS = 24
 OPENING = 1_000_000  # minor units that each member has to begin with
 PATIENCE_S = 60.0
 
@@ -81,7 +82,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Counter:
-    """Where a driver rings up: a shop with its API key, its members' cards, and a manager's session for undo."""
+    """Where a driver rings up: a shop with its API keys, its members' cards, and a manager's session for undo."""
 
     tenant_id: str
     host: str
@@ -89,10 +90,14 @@ class Counter:
     shop: str
     shop_id: str
     currency: str
-    key: str
+    keys: tuple[str, ...]  # one for each till: calls are counted by key
     cards: tuple[str, ...]
     cookie: str
     csrf: str
+
+    @property
+    def key(self) -> str:
+        return self.keys[0]
 
 
 class World:
@@ -313,10 +318,10 @@ class World:
 
     def _leave(self) -> None:
         if self.app is not None:
-            from portal.extensions import db
+            from portal.kernel import primaries
 
             with self.app.app_context():
-                db.engine.dispose()
+                primaries.dispose()
         _forget()
 
     def _migrate(self) -> None:
@@ -338,9 +343,59 @@ class World:
             self.counters.append(_counter(self.app, tenant, manager, members, mail=mail))
 
 
+@contextmanager
+def acting(app, person: cast.Someone | None = None, tenant: cast.Community = cast.CIRCLE) -> Iterator[None]:
+    """Call services as this person, or as the portal itself, the way a view does."""
+    from flask import g
+
+    from portal.identity.person import Person, StaffPost
+    from portal.identity.sessions import acting_as
+    from portal.kernel.tenancy import tenant_scope
+    from portal.tenants.hosts import tenant_by_id
+
+    kind = "member" if person else "system"
+    with app.app_context(), tenant_scope(tenant.id), acting_as(person and person.id, kind):
+        g.tenant = tenant_by_id(tenant.id)
+        if person:
+            posts = [StaffPost(tenant.shops[s].id, s, "", role, None) for s, role in person.posts]
+            g.person = Person(
+                id=person.id,
+                name=person.name,
+                locale="en",
+                timezone=None,
+                session_id=None,
+                roles=list(person.roles),
+                staff=posts,
+            )
+        yield
+
+
+def signed_in(app, person: cast.Someone) -> tuple[str, str]:
+    """A session of this person: its cookie, and the token that its writes carry."""
+    from flask import g
+
+    from portal.extensions import db
+    from portal.identity.models import DeviceSession
+    from portal.identity.sessions import kind_of, open_session
+    from portal.kernel import clock
+
+    csrf = secrets.token_hex(20)
+    with acting(app, tenant=person.tenant):
+        g.seeding = True
+        kind = kind_of(list(person.roles), [role for _, role in person.posts])
+        cookie = open_session(person.id, auth_epoch=0, kind=kind, user_agent="till", ip="127.0.0.1", now=clock.now())
+        for row in db.session.new:
+            if isinstance(row, DeviceSession):
+                row.data = {"csrf_token": csrf}
+        db.session.commit()
+        g.seeding = False
+    return cookie, _signed(app, csrf)
+
+
 def _forget() -> None:
     """What this process remembers of other engines."""
     from portal.analytics import clickhouse as facts
+    from portal.kernel import primaries
     from portal.kernel.redis import redis, redis_quick
     from portal.settings import settings
     from portal.tenants import hosts
@@ -350,48 +405,32 @@ def _forget() -> None:
     redis_quick.cache_clear()
     facts.forget_clients()
     hosts.forget()
+    primaries.forget()
 
 
 def _counter(app, tenant: cast.Community, manager: cast.Someone, members: int, *, mail: bool) -> Counter:
-    from flask import g
-
     from portal.extensions import db
     from portal.identity.batch import Newcomer, register_members
-    from portal.identity.models import DeviceSession, User
-    from portal.identity.sessions import acting_as, kind_of, open_session
+    from portal.identity.models import User
     from portal.kernel import clock
-    from portal.kernel.tenancy import tenant_scope
     from portal.partners.keys import create_key
-    from portal.tenants.hosts import tenant_by_id
     from portal.wallets.service import adjust
 
-    shop, csrf = tenant.shops["cafe"], secrets.token_hex(20)
-    with app.app_context(), tenant_scope(tenant.id), acting_as(None, "system"):
-        g.tenant = tenant_by_id(tenant.id)
+    shop = tenant.shops["cafe"]
+    with acting(app, tenant=tenant):
         now = clock.now()
-        known = set(db.session.scalars(db.select(User.card_number)))
         people = [
             Newcomer(f"Member {n}", now, email=f"m{n}@{tenant.slug}.example" if mail else "") for n in range(members)
         ]
-        register_members(people, joined_via="demo")
-        own = [(u.id, u.card_number) for u in db.session.scalars(db.select(User)) if u.card_number not in known]
-        db.session.rollback()
-        for member_id, card in own:
-            adjust(member_id, OPENING, currency=tenant.currency, reason="opening", key=f"opening-{card}")
-        key = create_key(shop.id, "Till", ["members.find", "purchases.create", "purchases.read", "purchases.refund"])[1]
-        g.seeding = True
-        kind = kind_of(list(manager.roles), [role for _, role in manager.posts])
-        cookie = open_session(manager.id, auth_epoch=0, kind=kind, user_agent="till", ip="127.0.0.1", now=clock.now())
-        for row in db.session.new:
-            if isinstance(row, DeviceSession):
-                row.data = {"csrf_token": csrf}
-        db.session.commit()
-        g.seeding = False
-    signed = _signed(app, csrf)
+        made = register_members(people, joined_via="demo")
+        cards = tuple(db.session.scalars(db.select(User.card_number).where(User.id.in_(made))))
+        for member_id in made:
+            adjust(member_id, OPENING, currency=tenant.currency, reason="opening", key=f"opening-{member_id}")
+        keys = tuple(create_key(shop.id, f"Till {n}")[1] for n in range(TILLS))
+    cookie, csrf = signed_in(app, manager)
     return Counter(
-        str(tenant.id), tenant.host, tenant.slug, shop.slug, str(shop.id), tenant.currency, key,
-        tuple(card for _, card in own), cookie, signed,
-    )  # fmt: skip
+        str(tenant.id), tenant.host, tenant.slug, shop.slug, str(shop.id), tenant.currency, keys, cards, cookie, csrf
+    )
 
 
 def _signed(app, csrf: str) -> str:
