@@ -21,9 +21,9 @@ def run(names: tuple[str, ...], full: bool) -> Iterator[Row]:
         yield web_killed(world, kills=300 if full else 5, writes=20_000 if full else 150)
 
 
-def web_killed(world: World, *, kills: int, writes: int) -> Row:
+def web_killed(world: World, *, kills: int, writes: int, workers: int = 3) -> Row:
     """F1: `kill -9` to a random gunicorn worker every 0.3 to 2 s while tills write."""
-    web = world.web(workers=3, threads=8)
+    web = world.web(workers=workers, threads=8)
     world.relay()
     world.pool("fast", 1)
     chance, ended, killed = random.Random(1), threading.Event(), 0

@@ -18,5 +18,5 @@ def test_the_races_in_short(app):
 def test_the_web_killed_in_short(app):
     """F1: every answer is durable, every non-answer is made good by its repeat."""
     with World.here(app) as world:
-        row = killed.web_killed(world, kills=2, writes=40)
+        row = killed.web_killed(world, kills=2, writes=40, workers=2)
     assert row.wrong == 0, row.note

@@ -197,7 +197,7 @@ class World:
         self.port = port or choose()
         more = {"PORT": str(self.port), "BIND": "127.0.0.1", "WEB_WORKERS": str(workers), "WEB_THREADS": str(threads)}
         started = self.spawn("gunicorn", "-c", "python:portal.web.server", app, name="web", **more, **env)
-        until(self.answers)
+        until(self.answers, within=3 * PATIENCE_S)
         return started
 
     def relay(self, **env: str) -> Guarded:
