@@ -15,6 +15,7 @@ NOUNS = (
     "imports",
     "messages",
     "analytics",
+    "reports",
     "audit",
     "delivery",
     "home",

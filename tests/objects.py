@@ -38,6 +38,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "token": Thing("not-a-token"),
         "code": Thing("nothing"),
         "filename": Thing("mark.svg"),
+        "kind": Thing("json"),
     }
 
 

@@ -117,3 +117,13 @@ def keys_of(business_id: UUID) -> Sequence[Any]:
         .where(ApiKey.business_id == business_id)
         .order_by(ApiKey.revoked_at.is_not(None), ApiKey.created_at.desc())
     ).all()
+
+
+def named() -> Sequence[Any]:
+    """Every business by name, the closed ones too: address and name."""
+    return db.session.execute(select(Business.slug, Business.name).order_by(Business.name, Business.slug)).all()
+
+
+def of_slug(slug: str) -> Any:
+    """The acting tenant's business at this address, or None."""
+    return db.session.execute(select(Business.id, Business.name).where(Business.slug == slug)).one_or_none()

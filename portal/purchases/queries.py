@@ -178,7 +178,7 @@ def rung_up(business_id: UUID, external_id: str, member_id: UUID, amount: int) -
 
 def listed(business_id: UUID, q: str, filters: Mapping[str, str]) -> Select[Any]:
     """The desk's list: `q` is a receipt number or a member; filters are `from`, `to`, `till`, `source`, `refunded`."""
-    return _named(*COLUMNS).where(*_conditions(business_id, q, filters))
+    return _named(*COLUMNS).where(*conditions(business_id, q, filters))
 
 
 def totals(business_id: UUID, q: str, filters: Mapping[str, str]) -> Any:
@@ -190,7 +190,7 @@ def totals(business_id: UUID, q: str, filters: Mapping[str, str]) -> Any:
             func.coalesce(func.sum(Purchase.paid_with_bonus), 0).label("paid_with_bonus"),
             func.coalesce(func.sum(Purchase.bonus_accrued), 0).label("bonus_accrued"),
             func.coalesce(func.sum(Purchase.refunded_total), 0).label("refunded_total"),
-        ).where(*_conditions(business_id, q, filters))
+        ).where(*conditions(business_id, q, filters))
     ).one()
 
 
@@ -207,21 +207,9 @@ def tills_of(business_id: UUID) -> list[str]:
     )
 
 
-def _named(*columns: Any) -> Select[Any]:
-    return (
-        select(
-            *columns,
-            _members.c.name.label("member"),
-            _members.c.card_number.label("card_number"),
-            _cashiers.c.name.label("cashier"),
-        )
-        .join(_members, and_(_members.c.tenant_id == Purchase.tenant_id, _members.c.id == Purchase.member_id))
-        .outerjoin(_cashiers, and_(_cashiers.c.tenant_id == Purchase.tenant_id, _cashiers.c.id == Purchase.cashier_id))
-    )
-
-
-def _conditions(business_id: UUID, q: str, filters: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [Purchase.business_id == business_id]
+def conditions(business_id: UUID | None, q: str, filters: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    """What a list's and a report's filters ask of a purchase; `category` too; without a business, of all of them."""
+    where: list[ColumnElement[bool]] = [Purchase.business_id == business_id] if business_id else []
     if q:
         found = people.matching(select(User.id), q)
         exact = people.find_member(q)
@@ -235,6 +223,8 @@ def _conditions(business_id: UUID, q: str, filters: Mapping[str, str]) -> list[C
         where.append(Purchase.occurred_at < midnight(last + timedelta(days=1), g.tenant.timezone))
     if till := filters.get("till"):
         where.append(Purchase.till == till)
+    if category := filters.get("category"):
+        where.append(Purchase.category == category)
     if source := filters.get("source"):
         where.append(Purchase.source == source)
     if filters.get("refunded") == "yes":
@@ -242,6 +232,19 @@ def _conditions(business_id: UUID, q: str, filters: Mapping[str, str]) -> list[C
     elif filters.get("refunded") == "no":
         where.append(Purchase.refunded_total == 0)
     return where
+
+
+def _named(*columns: Any) -> Select[Any]:
+    return (
+        select(
+            *columns,
+            _members.c.name.label("member"),
+            _members.c.card_number.label("card_number"),
+            _cashiers.c.name.label("cashier"),
+        )
+        .join(_members, and_(_members.c.tenant_id == Purchase.tenant_id, _members.c.id == Purchase.member_id))
+        .outerjoin(_cashiers, and_(_cashiers.c.tenant_id == Purchase.tenant_id, _cashiers.c.id == Purchase.cashier_id))
+    )
 
 
 def _day(value: str | None) -> date | None:

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from flask import Response, stream_with_context
 
-FORMULA = re.compile(r"^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
-NUMBER = re.compile(r"^[+\-]?\d+(\.\d+)?$")
+FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+NUMBER = re.compile(r"[+\-]?[0-9]+(\.[0-9]+)?")
 BOM = "\ufeff"
 
 
 def safe(cell: object) -> str:
     """The cell as text; one that begins like a formula and is no plain number gets an apostrophe."""
     text = "" if cell is None else str(cell)
-    return "'" + text if FORMULA.match(text) and not NUMBER.match(text) else text
+    return "'" + text if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

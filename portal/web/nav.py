@@ -74,6 +74,7 @@ def _desk(business: Any) -> list[tuple[str, list[Link]]]:
             _links(
                 ("analytics_desk.dashboard", "layout-dashboard", gettext("Dashboard"), P.DESK_READ),
                 ("purchases_desk.purchases", "coin", gettext("Purchases"), P.PURCHASES_READ),
+                ("reports_desk.purchases", "file-spreadsheet", gettext("Reports"), P.PURCHASES_EXPORT),
                 business=business,
             ),
         ),
@@ -104,6 +105,7 @@ def _admin() -> list[tuple[str, list[Link]]]:
         (
             gettext("Records"),
             _links(
+                ("reports_admin.purchases", "file-spreadsheet", gettext("Reports"), P.PURCHASES_EXPORT),
                 ("audit_admin.entries", "history", gettext("Audit log"), P.AUDIT_READ),
                 ("delivery_admin.monitor", "activity", gettext("Delivery"), P.DELIVERIES_READ),
                 ("tenants_admin.settings", "settings", gettext("Settings"), P.SETTINGS_UPDATE),

@@ -92,6 +92,7 @@ def test_url_parameters_are_named_after_their_noun(app):
     allowed = {
         "business",
         "filename",
+        "kind",
         "token",
         "card",
         "digest",

@@ -1,12 +1,8 @@
 """The desk's purchases: the list, one of them, the file, the refund."""
 
-import csv
-import io
-
 import pytest
 from sqlalchemy import select
 
-from portal.kernel.audit import AuditEntry
 from portal.purchases.models import PurchaseRefund
 from tests.cast import ALICE, BOB, BORIS, CAROL, CIRCLE, EVE, IRINA, MALLORY, OLGA, SAM
 from tests.purchases.shop import buy
@@ -71,18 +67,6 @@ def test_typing_in_the_search_swaps_the_list_alone(sign_in, sold):
     assert 'id="purchases"' in part.text and "<title>" not in part.text
 
 
-def test_the_file_has_the_rows_shown_and_is_audited(sign_in, sold, seen_by):
-    answer = sign_in(CAROL).get("/desk/cafe/purchases.csv", query_string={"f.refunded": "no"})
-    rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"))))
-    assert [r["receipt_number"] for r in rows] == ["'=cmd|' /C calc'!A0", "A-2"]
-    assert (rows[1]["amount"], rows[1]["currency"], rows[1]["bonus_accrued"]) == ("2500.00", "RUB", "45.00")
-    assert ALICE.card not in answer.text
-    with seen_by(CIRCLE) as session:
-        assert session.scalars(select(AuditEntry.actor_id).where(AuditEntry.action == "purchases.export")).all() == [
-            CAROL.id
-        ]
-
-
 def test_one_purchase_says_why_and_what_went_back(sign_in, sold):
     page = sign_in(CAROL).get(f"{DESK}/{sold[0]}")
     for text in ("Alice Morozova, ₽1,000.00", "Why 30.00?", "Torn", "₽400.00", "12.00", "partly taken back"):
@@ -136,7 +120,6 @@ def test_sending_back_a_line_twice_is_one_refund(sign_in, sold, seen_by):
 def test_only_those_who_may(sign_in, sold, who, reads, refunds):
     client = sign_in(who)
     assert client.get(DESK).status_code == reads
-    assert client.get("/desk/cafe/purchases.csv").status_code == reads
     assert client.get(f"{DESK}/{sold[0]}").status_code == reads
     assert (
         client.post(

@@ -1,6 +1,5 @@
-"""The desk's list of purchases, one purchase, its refund, and the rows as a file."""
+"""The desk's list of purchases, one purchase and its refund."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -8,33 +7,24 @@ from uuid import UUID
 from flask import abort, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.extensions import db
-from portal.kernel import clock, money
 from portal.kernel.authz import Permission, PortalBlueprint
-from portal.kernel.commands import command, journal
 from portal.kernel.errors import PortalError
 from portal.loyalty.labels import rate as rate_text
 from portal.purchases import labels, queries, refunds
 from portal.purchases.forms import RefundForm
 from portal.purchases.models import Purchase
 from portal.purchases.views.trace import steps
-from portal.web import csv
 from portal.web.fragments import render
 from portal.web.paging import Sort, filters, page, query_text, when
 
 purchases_desk = PortalBlueprint("purchases_desk", __name__, room="desk", url_prefix="/desk/<business>")
 P = Permission
 FILTERS = ("from", "to", "till", "source", "refunded")
-MOST_ROWS = 100_000  # a larger file is a report, run by a worker (D49)
 SORTS = {
     "date": Sort(Purchase.occurred_at.expression, when),
     "amount": Sort(Purchase.amount.expression, int),
     "bonus": Sort(Purchase.bonus_accrued.expression, int),
 }
-HEADER = (
-    "occurred_at", "receipt_number", "member", "card_ends", "amount", "currency", "paid_with_bonus", "bonus_accrued", "refunded_total",
-    "source", "till", "cashier", "purchase_id",
-)  # fmt: skip
 
 
 @purchases_desk.route("/purchases", permission=P.PURCHASES_READ)
@@ -59,15 +49,6 @@ def purchases() -> Response:
         source=labels.source,
         sources=[(code, labels.source(code)) for code in ("till", "api", "import", "demo")],
     )
-
-
-@purchases_desk.route("/purchases.csv", permission=P.PURCHASES_EXPORT)
-def export() -> Response:
-    """The same rows as a file; who took it is in the audit log (AUD-2)."""
-    chosen, q = filters(*FILTERS), query_text()
-    rows = _exported(g.business.id, q, chosen)
-    day = clock.today(g.tenant.timezone).isoformat()
-    return csv.download(f"purchases-{g.business.slug}-{day}.csv", HEADER, _cells(rows))
 
 
 @purchases_desk.route("/purchases/<uuid:purchase_id>", permission=P.PURCHASES_READ)
@@ -147,29 +128,3 @@ def _purchase(purchase_id: UUID) -> Any:
     if row is None or row.business_id != g.business.id:
         abort(404)
     return row
-
-
-@command("purchases.export", reads=True)
-def _exported(business_id: UUID, q: str, chosen: dict[str, str]) -> list[Any]:
-    statement = queries.listed(business_id, q, chosen).order_by(Purchase.occurred_at.desc(), Purchase.id.desc())
-    journal().about("business", business_id)
-    return list(db.session.execute(statement.limit(MOST_ROWS)))
-
-
-def _cells(rows: list[Any]) -> Iterator[list[object]]:
-    for row in rows:
-        yield [
-            row.occurred_at.isoformat(),
-            row.receipt_number,
-            row.member,
-            row.card_number[-4:],
-            money.decimal_string(row.amount, row.currency),
-            row.currency,
-            money.decimal_string(row.paid_with_bonus, row.currency),
-            money.decimal_string(row.bonus_accrued, row.currency),
-            money.decimal_string(row.refunded_total, row.currency),
-            row.source,
-            row.till,
-            row.cashier or "",
-            row.id,
-        ]
