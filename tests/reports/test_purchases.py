@@ -127,7 +127,7 @@ def three(asked, **sheets):
 
 
 def test_all_three_hold_the_same_rows_and_sums_as_the_table(acting, march):
-    """Broken once: the zone left out of the workbook's dates, the escapes of XML, a currency without its decimals."""
+    """REP-3, property 12: the three files say the same, row by row and in their sums."""
     with acting(CIRCLE, OLGA), db.session.no_autoflush:
         rows, document, cells = three(Asked(ZONE))
     assert len(document["rows"]) == len(march) == document["meta"]["row_count"]
@@ -236,7 +236,7 @@ def without_moments(rows):
 
 
 def test_sums_and_rows_are_of_one_moment(acting, march, seed):
-    """A sale between the sums and the rows is in neither. Broken once: READ COMMITTED, and the file broke off."""
+    """A sale between the sums and the rows is in neither. Seen red with READ COMMITTED."""
     with acting(CIRCLE, OLGA):
         snapshot = Snapshot(Asked(ZONE))
     seed(CIRCLE, sold(99, amount=5_000_000))
