@@ -1,4 +1,7 @@
-"""F1: gunicorn's workers are killed under writes. A till that got an answer finds it in the books, one that got none repeats."""
+"""F1: gunicorn's workers are killed under writes. A till that got an answer finds it in the books, one that got none repeats.
+
+Seen red with an undo that stood in the audit log without its sale (I10).
+"""
 
 import os
 import random

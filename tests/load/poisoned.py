@@ -1,7 +1,4 @@
-"""F16: one message in a thousand that no subscriber can read. The others arrive, it is given up, seen, mended and sent again.
-
-Seen red: a batch put off as a whole instead of halved (the other 999 waited with it), and without an end to its tries.
-"""
+"""F16: one message in a thousand that no subscriber can read. The others arrive, it is given up, seen, mended and sent again."""
 
 from collections.abc import Iterator
 from urllib.parse import urlencode

@@ -1,8 +1,8 @@
 """Races: 64 callers of 4 processes, let go together by a barrier, against one PostgreSQL.
 
 Each round has members and keys of its own; what the callers were told is counted, and after the last round the invariants.
-Seen red: the ledger without the payer's row lock (R5), accounts locked payer first and no repeat (R6), the key's row not waited
-for (R7), refunds without the purchase's row lock (the three of them).
+What each guard looks like when it is missing is told where the short tests saw it: tests/wallets/test_ledger_races.py (R5, R6,
+R7) and tests/purchases/test_races.py (refunds).
 """
 
 import multiprocessing

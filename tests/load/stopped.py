@@ -1,8 +1,4 @@
-"""F15: a deployment. TERM comes in the middle of requests and of imports; what was begun ends, or another goes on with it.
-
-Seen red: the web stopped by KILL (an answer less, its retry made it good), a worker that does not pass TERM on to its job
-(the job held for two minutes, until its heartbeat was missed).
-"""
+"""F15: a deployment. TERM comes in the middle of requests and of imports; what was begun ends, or another goes on with it."""
 
 import io
 import os

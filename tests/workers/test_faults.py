@@ -148,7 +148,7 @@ def test_a_redis_that_refuses_costs_no_try(acting, relay, work, monkeypatch):
 def test_workers_that_are_away_for_long_cost_no_message(acting, relay, work, monkeypatch):
     """Leases run out again and again while their jobs wait: they are not lost, and no try is used up.
 
-    Seen red with every lease that ran out taken for lost: the twelfth relay gave the message up.
+    Seen red with every lease that ran out taken for lost: each look made one more job.
     """
     monkeypatch.setattr(outbox, "LEASE", timedelta(0))
     a_purchase_for(acting, NOTICES)
@@ -164,7 +164,7 @@ def test_workers_that_are_away_for_long_cost_no_message(acting, relay, work, mon
 def test_a_lost_job_is_made_anew_though_others_wait(acting, relay, work, monkeypatch):
     """F2: its worker died; the queue never runs empty, but what waits there came later.
 
-    Seen red with lost leases looked for only while few jobs waited: under a steady load they stayed lost.
+    F2 found it: lost leases were looked for only while few jobs waited, and under a steady load stayed lost.
     """
     a_purchase_for(acting, NOTICES)
     assert outbox.relay_once(relay) == 1
