@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from rq import cron
 from rq.serializers import JSONSerializer
 
+from portal.kernel.beat import EVERY_S, beat
 from portal.kernel.redis import key, redis
 from portal.settings import settings
 from portal.web.observe import configure_logs
@@ -31,6 +32,7 @@ class SharedScheduler(cron.CronScheduler):
 
     def enqueue_jobs(self) -> list[Any]:
         """Start what is due."""
+        beat("cron")
         begun = cron.now()
         try:
             due = [job for job in self._cron_jobs if job.should_run()]
@@ -43,6 +45,10 @@ class SharedScheduler(cron.CronScheduler):
             time.sleep(REST_S)
             return []
         return due
+
+    def calculate_sleep_interval(self) -> float:
+        """Often enough for the signs of life."""
+        return min(super().calculate_sleep_interval(), EVERY_S)
 
     def _is_mine(self, job: Any) -> bool:
         lease = job.interval * 1000 - SLACK_MS

@@ -11,10 +11,26 @@ from rq.serializers import JSONSerializer
 from rq.worker_pool import WorkerPool
 
 from portal.jobs.running import stop_soon
+from portal.kernel.beat import beat
 from portal.kernel.redis import redis
 from portal.web.observe import configure_logs
 from workers.jobs import app, load_tasks
 from workers.tasks import Queue, rq_queue
+
+IDLE_S = 20
+
+
+class ShortWorker(SimpleWorker):
+    """One job after the other, in this process."""
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """An idle worker gives a sign of life so often, in seconds."""
+        return IDLE_S
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        super().heartbeat(*args, **kwargs)
+        beat("worker fast")
 
 
 class ForkingWorker(Worker):
@@ -22,6 +38,15 @@ class ForkingWorker(Worker):
 
     Asked to stop, it asks the child too: long work then hands itself back between two steps, and another worker goes on.
     """
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        super().heartbeat(*args, **kwargs)
+        beat("worker long")
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """As above."""
+        return IDLE_S
 
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
@@ -62,7 +87,7 @@ def main() -> None:
     configure_logs()
     load_tasks()
     app()  # made once, before the forks
-    kind = SimpleWorker if queue is Queue.FAST else ForkingWorker
+    kind = ShortWorker if queue is Queue.FAST else ForkingWorker
     if count == 1:
         kind([rq_queue(queue)], connection=redis(), serializer=JSONSerializer).work(logging_level="WARNING")
         return

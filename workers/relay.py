@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from portal import nouns
 from portal.kernel import primaries
+from portal.kernel.beat import beat
 from portal.kernel.outbox import WAKE_CHANNEL
 from portal.kernel.redis import channel, redis
 from portal.web.observe import configure_logs
@@ -62,6 +63,7 @@ def _carry(connection: psycopg.Connection[object]) -> None:
             ears = redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             ears.subscribe(channel(WAKE_CHANNEL))
             while not _stopping.is_set():
+                beat("relay")
                 relay_once(connection)
                 ears.get_message(timeout=POLL_S)
                 while ears.get_message(timeout=0) is not None:

@@ -9,6 +9,8 @@ class Lazy(click.Group):
     where = {  # noqa: RUF012
         "db": ("portal.cli.database", "db"),
         "up": ("portal.cli.up", "up"),
+        "web": ("portal.cli.processes", "web"),
+        "probe": ("portal.cli.processes", "probe"),
         "relay": ("portal.cli.processes", "relay"),
         "worker": ("portal.cli.processes", "worker"),
         "cron": ("portal.cli.processes", "cron"),

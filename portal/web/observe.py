@@ -1,14 +1,12 @@
 """What an operator sees of a running portal: a request id, structured log lines, Prometheus figures."""
 
 import logging
-import os
 import time
 from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, request
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import Counter, Histogram
 
 from portal.kernel.model import new_id
 from portal.settings import settings
@@ -63,6 +61,8 @@ def _who(_logger: Any, _name: str, fields: dict[str, Any]) -> dict[str, Any]:
     try:
         if g.get("request_id"):
             fields["request_id"] = g.request_id
+        if g.get("task"):
+            fields["task"] = g.task
         if g.get("tenant_id"):
             fields["tenant_id"] = str(g.tenant_id)
     except RuntimeError:  # no application context
@@ -87,12 +87,3 @@ def _end(response: Response) -> Response:
     if "began" in g:
         SECONDS.labels(room).observe(time.perf_counter() - g.began)
     return response
-
-
-def metrics() -> bytes:
-    """The figures of all processes of this web server, in Prometheus' text format."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
-    return generate_latest()

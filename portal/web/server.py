@@ -9,7 +9,7 @@ bind = f"{os.environ.get('BIND', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_WORKERS", "2"))
 worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS", "16"))
-graceful_timeout = 3
+graceful_timeout = int(os.environ.get("WEB_GRACE", "3"))
 timeout = 90
 keepalive = 5
 limit_request_line = 8190
@@ -18,6 +18,7 @@ max_requests_jitter = 2_000
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+logger_class = "portal.web.logs.GunicornLogger"
 control_socket_disable = True
 
 
@@ -30,8 +31,9 @@ def on_starting(server: Any) -> None:  # noqa: ARG001
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
-    """A worker that is gone does not count as live."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        from prometheus_client import multiprocess
+    """What a worker that is gone has counted is added to that of those before it."""
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory:
+        from portal.web.figures import bury
 
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        bury(Path(directory), worker.pid)
