@@ -23,14 +23,14 @@ def beat(kind: str) -> None:
         return
     _last[kind] = now
     with suppress(RedisError):
-        redis().zadd(key("alive", kind), {f"{socket.gethostname()}:{os.getpid()}": time.time()})
+        redis().zadd(key("alive", kind), {f"{socket.gethostname()}:{os.getpid()}": _now()})
 
 
 def living() -> Mapping[str, int]:
     """How many processes of each kind live; what is older is forgotten."""
     found = {}
     for kind in KINDS:
-        redis().zremrangebyscore(key("alive", kind), 0, time.time() - FRESH_S)
+        redis().zremrangebyscore(key("alive", kind), 0, _now() - FRESH_S)
         found[kind] = int(redis().zcard(key("alive", kind)))
     return found
 
@@ -50,6 +50,11 @@ def counted() -> Mapping[str, tuple[int, int, float]]:
         for part in ("done", "failed", "seconds")
     )
     return {name: (int(done.get(name, 0)), int(failed.get(name, 0)), seconds[name]) for name in sorted(seconds)}
+
+
+def _now() -> int:
+    """Redis' own time, the same for all machines."""
+    return int(redis().time()[0])
 
 
 def _text(name: str | bytes) -> str:
