@@ -55,15 +55,14 @@ def poster(_n: int, tenant_id: UUID, members: list[UUID], business_id: UUID, hot
     import random
 
     from bench.world import Standing
-    from portal.kernel.commands import command
-    from portal.wallets.service import Account, Posting, post
+    from portal.wallets.service import Account, Act, Posting, posting_command
 
     standing = Standing(tenant_id)
 
-    @command("bench.post")
-    def pay() -> None:
+    @posting_command("bench.post")
+    def pay() -> Act:
         payer, payee = random.sample(members, 2)
-        post(
+        return Act(
             Posting(
                 type="transfer", source="bench", external_id=str(uuid4()), currency="RUB", amount=random.randint(1, 1000),
                 payer=Account.member(payer, "main"),

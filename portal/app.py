@@ -84,6 +84,7 @@ def _extensions(app: Flask) -> None:
         for primary in config.primaries:
             guard.watch(primaries.engine(primary))
         app.extensions["own_transaction"] = lambda primary: primaries.engine(primary).begin()
+        app.extensions["own_statement"] = primaries.unwrapped
     sessions.init_app(app)
     login_manager.init_app(app)
     htmx.init_app(app)

@@ -149,7 +149,7 @@ def database(request):
         yield
         return
     engines = db._app_engines[app]
-    engine, opened = engines[None], app.extensions["own_transaction"]
+    engine, opened = engines[None], {name: app.extensions[name] for name in ("own_transaction", "own_statement")}
     factory = db.session.session_factory
     before = factory.kw.get("join_transaction_mode")
     factory.configure(join_transaction_mode="create_savepoint")
@@ -157,11 +157,12 @@ def database(request):
         outer = connection.begin()
         engines[None] = connection
         app.extensions["own_transaction"] = lambda _primary: _nested(connection)
+        app.extensions["own_statement"] = lambda _primary: _one_statement(connection)
         try:
             yield
         finally:
             engines[None] = engine
-            app.extensions["own_transaction"] = opened
+            app.extensions.update(opened)
             factory.configure(join_transaction_mode=before or "conditional_savepoint")
             outer.rollback()
     redis().flushdb()
@@ -171,6 +172,13 @@ def database(request):
 def _nested(connection):
     with connection.begin_nested():
         yield connection
+
+
+@contextmanager
+def _one_statement(connection):
+    driver = connection.connection.driver_connection
+    with connection.begin_nested():
+        yield lambda statement, values: driver.execute(statement, values).fetchone()[0]
 
 
 @pytest.fixture

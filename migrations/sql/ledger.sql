@@ -256,6 +256,25 @@ BEGIN
     RETURN answers;
 END $$;
 
+-- A posting that is a command of its own: tenant, clock, posting and entry in the audit log by one statement without a
+-- transaction around it. Runs as its caller, who may write the log; a replay leaves no entry. Answers as ledger.post, one.
+CREATE OR REPLACE FUNCTION ledger.post_alone(p_tenant uuid, p_posting jsonb, p_entry uuid, p_action text, p_actor uuid, p_actor_kind text,
+    p_on_behalf_of uuid, p_object_type text, p_object_id uuid, p_reason text, p_ip text, p_request text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE done jsonb; happened timestamptz;
+BEGIN
+    PERFORM set_config('app.tenant_id', p_tenant::text, true);
+    happened := clock_timestamp() + coalesce((SELECT x.clock_offset FROM public.tenants x WHERE x.id = p_tenant AND x.kind = 'sandbox'), interval '0');
+    done := ledger.post(jsonb_build_array(p_posting), happened) -> 0;
+    IF done ->> 'id' IS NOT NULL AND NOT (done ->> 'replayed')::boolean THEN
+        INSERT INTO public.audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id, changes, reason, ip, request_id, occurred_at)
+        VALUES (p_tenant, p_entry, p_action, p_actor, p_actor_kind, p_on_behalf_of, p_object_type, p_object_id,
+                jsonb_build_array(jsonb_build_object('table', 'ledger_transactions', 'key', done ->> 'id',
+                                                     'fields', jsonb_build_object('amount', jsonb_build_array(NULL, (done ->> 'amount')::bigint)))),
+                p_reason, p_ip, p_request, happened);
+    END IF;
+    RETURN done;
+END $$;
+
 -- Accruals in bulk (imports): one lock and one update an account however many rows (D5). The arrays are columns of one
 -- table, a row an accrual. What is there already is left alone and told; a lot whose date has passed is written as
 -- expired, with its breakage pair (D27). Answers {posted, skipped: [external_id], differing: [external_id with another hash]}.
@@ -507,7 +526,7 @@ BEGIN
     FOR f IN SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'ledger'::regnamespace LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
         EXECUTE format('ALTER FUNCTION %s OWNER TO portal_ledger', f);
-        IF f::text ~ '^ledger\.(account|post|post_batch|expire|activate|balance|fold|tenant)\(' THEN
+        IF f::text ~ '^ledger\.(account|post|post_alone|post_batch|expire|activate|balance|fold|tenant)\(' THEN
             EXECUTE format('SET ROLE portal_ledger');
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO portal_app', f);
             EXECUTE format('RESET ROLE');

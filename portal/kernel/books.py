@@ -48,25 +48,36 @@ def write_books(journal: Journal, *, reads: bool) -> None:
     if journal.quiet or not (journal.changes or journal.events or reads):
         return
     at = clock.now()
+    (actor, actor_kind, behalf), (ip, asked) = who(), wherefrom()
     values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "entry": new_id(),
         "action": journal.action,
-        "actor": g.get("actor_id"),
-        "actor_kind": g.get("actor_kind") or "system",
-        "behalf": g.get("on_behalf_of"),
+        "actor": actor,
+        "actor_kind": actor_kind,
+        "behalf": behalf,
         "object_type": journal.object_type,
         "object_id": journal.object_id,
         "changes": json.dumps(journal.changes, default=plain),
         "reason": journal.why,
-        "ip": request.remote_addr if has_request_context() else None,
-        "request": g.get("request_id"),
+        "ip": ip,
+        "request": asked,
         "at": at,
     }
     if journal.events:
         told = [_message(n, event, historical, at) for n, (event, historical) in enumerate(journal.events)]
         values |= {"caused_by": g.get("caused_by"), "messages": json.dumps(told, default=plain)}
     db.session.connection().exec_driver_sql(_MESSAGES if journal.events else _ENTRY, values)
+
+
+def who() -> tuple[UUID | None, str, UUID | None]:
+    """Who acts, as what, and for whom."""
+    return g.get("actor_id"), g.get("actor_kind") or "system", g.get("on_behalf_of")
+
+
+def wherefrom() -> tuple[str | None, str | None]:
+    """The address and the request that a command came by."""
+    return request.remote_addr if has_request_context() else None, g.get("request_id")
 
 
 def _message(n: int, event: Event, historical: bool, at: datetime) -> dict[str, Any]:

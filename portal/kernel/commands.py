@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+import psycopg
 from flask import g
 from sqlalchemy.exc import DBAPIError
 
 from portal.kernel.books import write_books
 from portal.kernel.journal import Event, Journal, WriteOutsideCommand, emit, journal
 
-__all__ = ["Event", "EventMissing", "WriteOutsideCommand", "command", "emit", "journal"]
+__all__ = ["Event", "EventMissing", "WriteOutsideCommand", "command", "emit", "journal", "repeated"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,30 +93,38 @@ def _repeated(action: str, body: Callable[[Journal], R], *, reads: bool) -> R:
     from portal.extensions import db
     from portal.kernel import outbox
 
-    for attempt in range(RETRIES + 1):
+    def once() -> tuple[R, Journal]:
         g.journal = own = Journal(action)
         try:
             result = body(own)
             db.session.flush()
             write_books(own, reads=reads)
             db.session.commit()
-        except DBAPIError as error:
-            db.session.rollback()
-            if getattr(error.orig, "sqlstate", None) not in RETRYABLE or attempt == RETRIES:
-                raise
-            log.info("%s: repeated after %s", action, type(error.orig).__name__)
-            g.journal = None
-            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  jitter, not a secret
-            continue
         except BaseException:
             db.session.rollback()
             raise
         finally:
             g.journal = None
-        if own.events:
-            outbox.wake_relay()
-        return result
-    raise AssertionError("unreachable: the last attempt returns or raises")
+        return result, own
+
+    result, own = repeated(action, once)
+    if own.events:
+        outbox.wake_relay()
+    return result
+
+
+def repeated(action: str, once: Callable[[], R]) -> R:
+    """Do a whole transaction, again after a deadlock or a serialization failure, up to five times (WAL-7)."""
+    for attempt in range(RETRIES):
+        try:
+            return once()
+        except (DBAPIError, psycopg.Error) as error:
+            told = error.orig if isinstance(error, DBAPIError) else error
+            if getattr(told, "sqlstate", None) not in RETRYABLE:
+                raise
+            log.info("%s: repeated after %s", action, type(told).__name__)
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  jitter, not a secret
+    return once()
 
 
 def _keep_promises(own: Journal, promised: tuple[type[Event], ...]) -> None:

@@ -6,7 +6,7 @@ nobody else's.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -58,6 +58,32 @@ def own_transaction(primary: str | None = None) -> Iterator[Connection]:
     begin = current_app.extensions["own_transaction"]
     with cast("AbstractContextManager[Connection]", begin(primary or acting())) as connection:
         yield connection
+
+
+@contextmanager
+def own_statement() -> Iterator[Callable[[str, Sequence[Any]], Any]]:
+    """Runs one statement of the driver's on the acting tenant's primary, without a transaction around it: it is one.
+
+    Gives a function of the statement and its values that returns the first value of the answer. Raises the driver's errors.
+    """
+    with cast("AbstractContextManager[Any]", current_app.extensions["own_statement"](acting())) as run:
+        yield run
+
+
+@contextmanager
+def unwrapped(primary: str) -> Iterator[Callable[[str, Sequence[Any]], Any]]:
+    """`own_statement` over the pool: nothing of SQLAlchemy's but the pool."""
+    pooled = engine(primary).raw_connection()
+    try:
+        driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        driver.autocommit = True
+        try:
+            yield lambda statement, values: driver.execute(statement, values).fetchone()[0]  # type: ignore[index]
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
+    finally:
+        pooled.close()
 
 
 def connect(role: str, primary: str = MAIN, **options: Any) -> psycopg.Connection[Any]:

@@ -5,22 +5,29 @@ Every function here is called inside a command and joins its transaction. Amount
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 from uuid import UUID
 
+import psycopg
+from flask import g
 from flask_babel import gettext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import db
 from portal.kernel import clock
-from portal.kernel.books import plain
-from portal.kernel.commands import command, journal
+from portal.kernel.books import plain, wherefrom, who
+from portal.kernel.commands import command, journal, repeated
 from portal.kernel.model import new_id
+from portal.kernel.primaries import own_statement
+from portal.kernel.tenancy import current_tenant_id
 from portal.wallets.errors import AlreadyReversed, IdempotencyMismatch, InsufficientFunds, InvalidAmount, WalletLocked
+
+P = ParamSpec("P")
 
 BATCH = 500
 NOT_AN_AMOUNT = {"KR422", "22003", "22P02"}  # refused, out of range, not a whole number
@@ -167,6 +174,7 @@ def differing(kept: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_ALONE = "SELECT ledger.post_alone(%s, %s::jsonb, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _POST = "SELECT ledger.post(%s::jsonb, %s)"
 _BATCH = (
     "SELECT ledger.post_batch(%b::uuid[], %b::text[], %b::text[], %b::uuid[], %b::bigint[], %b::timestamptz[],"
@@ -208,8 +216,9 @@ def _posted(answer: Mapping[str, Any]) -> Posted:
     )
 
 
-def _named(error: DBAPIError, postings: Sequence[Posting]) -> Exception:
-    state, said = getattr(error.orig, "sqlstate", None), getattr(error.orig, "diag", None)
+def _named(error: DBAPIError | psycopg.Error, postings: Sequence[Posting]) -> Exception:
+    told = error.orig if isinstance(error, DBAPIError) else error
+    state, said = getattr(told, "sqlstate", None), getattr(told, "diag", None)
     if state == "KR402":
         return InsufficientFunds(gettext("There is not enough on this balance. Nothing was taken."))
     if state == "KR409":
@@ -281,32 +290,91 @@ def post_batch(
     return done
 
 
-@command("wallet.adjust")
-def adjust(member_id: UUID, amount: int, *, currency: str, reason: str, key: str, kind: str = "bonus") -> Posted:
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A posting that is a command of its own: whom it is filed under in the audit log, and why it was done."""
+
+    posting: Posting
+    about: tuple[str, UUID] | None = None
+    reason: str | None = None
+
+
+def posting_command(action: str) -> Callable[[Callable[P, Act]], Callable[P, Posted]]:
+    """Make a function that says what to post a command that posts it: one statement, which is its own transaction.
+
+    Called inside another command, a worker's delivery or a session that has begun, it posts there, as any command does.
+    """
+
+    def decorate(function: Callable[P, Act]) -> Callable[P, Posted]:
+        @command(action)
+        def within(act: Act) -> Posted:
+            done = post(act.posting)[0]
+            if act.about:
+                journal().about(*act.about)
+            if act.reason:
+                journal().reason(act.reason)
+            if done.replayed:
+                journal().unchanged()
+            return done
+
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Posted:
+            act = function(*args, **kwargs)
+            if g.get("journal") or g.get("delivery") or db.session().in_transaction():
+                return within(act)
+            return _alone(action, act)
+
+        run.command = action  # type: ignore[attr-defined]
+        run.emits = ()  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _alone(action: str, act: Act) -> Posted:
+    object_type, object_id = act.about or (None, None)
+    values = (
+        current_tenant_id(),
+        json.dumps(act.posting.plain(), default=plain),
+        new_id(),
+        action,
+        *who(),
+        object_type,
+        object_id,
+        act.reason,
+        *wherefrom(),
+    )
+
+    def once() -> Posted:
+        with own_statement() as run:
+            return _posted(run(_ALONE, values))
+
+    try:
+        return repeated(action, once)
+    except psycopg.Error as error:
+        raise _named(error, [act.posting]) from error
+
+
+@posting_command("wallet.adjust")
+def adjust(member_id: UUID, amount: int, *, currency: str, reason: str, key: str, kind: str = "bonus") -> Act:
     """Give (`amount` > 0) or take (< 0) by hand, with a reason; `key` makes it happen once."""
     if amount == 0:
         raise InvalidAmount(gettext("The amount must be above zero."))
     own, other = Account.member(member_id, kind), Account.issuance()
-    done = post(
-        Posting(
-            type="adjustment",
-            source="adjustment",
-            external_id=key,
-            currency=currency,
-            amount=abs(amount),
-            payer=other if amount > 0 else own,
-            payee=own if amount > 0 else other,
-            module="wallets",
-            action="adjustment",
-            member_id=member_id,
-            details={"reason": reason},
-        )
-    )[0]
-    journal().about("member", member_id)
-    journal().reason(reason)
-    if done.replayed:
-        journal().unchanged()
-    return done
+    posting = Posting(
+        type="adjustment",
+        source="adjustment",
+        external_id=key,
+        currency=currency,
+        amount=abs(amount),
+        payer=other if amount > 0 else own,
+        payee=own if amount > 0 else other,
+        module="wallets",
+        action="adjustment",
+        member_id=member_id,
+        details={"reason": reason},
+    )
+    return Act(posting, ("member", member_id), reason)
 
 
 @command("wallet.expire")
