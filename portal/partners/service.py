@@ -5,7 +5,7 @@ from uuid import UUID
 
 from flask import g
 from flask_babel import gettext
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from portal.extensions import db
@@ -46,6 +46,13 @@ def create_business(*, slug: str, name: str, category: str, currency: str, **mor
         raise SlugTaken(
             gettext("There is a business at /%(slug)s already. Choose another address.", slug=slug), field="slug"
         ) from error
+    # Its lazy accounts are there before its first sales, which would wait for the one that makes them.
+    db.session.execute(
+        text(
+            "SELECT ledger.account('business', :id, '', :currency, type) FROM unnest(ARRAY['issuance', 'payable']) AS type"
+        ),
+        {"id": business.id, "currency": currency},
+    )
     journal().about("business", business.id)
     return business.id
 

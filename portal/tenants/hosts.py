@@ -73,15 +73,18 @@ def tenant_at(host: str) -> TenantView | None:
     name = plain_host(host)
     if not name:
         return None
-    if name not in _known:
-        _known[name] = _look_up(name, _FIND, {"host": name})
-    return _known[name]
+    try:
+        return _known[name]  # looked at once: it may grow old between two looks
+    except KeyError:
+        found = _known[name] = _look_up(name, _FIND, {"host": name})
+    return found
 
 
 def tenant_by_id(tenant_id: UUID) -> TenantView:
     """The tenant as jobs and commands see it."""
     key = str(tenant_id)
-    if _known.get(key) is None:
+    found = _known.get(key)
+    if found is None:
         by_id = text(
             str(_FIND).replace("d.host = :host AND d.status = 'active'", "t.id = :id ORDER BY d.primary DESC LIMIT 1")
         )
@@ -89,9 +92,7 @@ def tenant_by_id(tenant_id: UUID) -> TenantView:
         if found is None:
             raise LookupError(f"no tenant {tenant_id} with an address")
         _known[key] = found
-    tenant = _known[key]
-    assert tenant is not None  # noqa: S101
-    return tenant
+    return found
 
 
 def forget() -> None:

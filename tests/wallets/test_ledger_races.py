@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
 import pytest
+from sqlalchemy import select
 
 from portal.extensions import db
+from portal.kernel.audit import AuditEntry
 from portal.kernel.commands import command
 from portal.wallets import queries, service
-from portal.wallets.errors import InsufficientFunds
+from portal.wallets.errors import IdempotencyMismatch, InsufficientFunds
 from portal.wallets.service import Account, Posting
 from portal.wallets.verify import verify
-from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE
+from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, GLOBEX, MALLORY
 from tests.wallets.test_ledger import given, post, spent
 
 pytestmark = pytest.mark.commits
@@ -123,3 +125,24 @@ def test_a_posting_that_commits_late_is_neither_lost_nor_counted_twice_by_the_fo
                 assert time.monotonic() < deadline
             assert issued() == -17
             assert verify() == []
+
+
+def test_a_posting_of_its_own_is_one_transaction_with_its_entry(acting):
+    """D17, AUD-1: posted and written down once, by the one who did it; refused, it leaves nothing; a replay, no entry.
+
+    Seen red with the entry written for replays too.
+    """
+    with acting(CIRCLE, BOB):
+        for _ in range(2):
+            service.adjust(ALICE.id, 250, currency="RUB", reason="Goodwill", key="k1")
+        with pytest.raises(InsufficientFunds):
+            service.adjust(ALICE.id, -900, currency="RUB", reason="Too much", key="k2")
+        with pytest.raises(IdempotencyMismatch):
+            service.adjust(ALICE.id, 251, currency="RUB", reason="Goodwill", key="k1")
+    with acting(CIRCLE, BOB):
+        entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "wallet.adjust")).all()
+        assert [(e.actor_id, e.object_id, e.reason) for e in entries] == [(BOB.id, ALICE.id, "Goodwill")]
+        assert entries[0].changes[0]["fields"] == {"amount": [None, 250]}
+        assert queries.accounts(ALICE.id)[0].posted == 250
+    with acting(GLOBEX, MALLORY):
+        assert db.session.scalars(select(AuditEntry).where(AuditEntry.action == "wallet.adjust")).all() == []
