@@ -211,7 +211,7 @@ def test_the_page_asks_few_questions(sign_in, statements):
 
 
 def test_a_tenant_whose_name_grows_old_while_it_is_asked_for_is_found_all_the_same(app, monkeypatch):
-    """The look-up remembers for five seconds; the second in which they end must not be an error. Seen red with two looks."""
+    """The look-up remembers for five seconds; the second in which they end must not be an error."""
     from cachetools import TTLCache
 
     from portal.tenants import hosts
