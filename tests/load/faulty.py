@@ -39,6 +39,12 @@ def half_written() -> None:
     raise RuntimeError("in the middle of a write")
 
 
+def committed() -> None:
+    g.seeding = True
+    db.session.execute(text("UPDATE users SET name = name WHERE tenant_id = :tenant"), {"tenant": g.tenant_id})
+    db.session.commit()
+
+
 def timed_out() -> None:
     db.session.execute(text("SET LOCAL statement_timeout = '5ms'"))
     db.session.execute(text("SELECT pg_sleep(10)"))
@@ -64,7 +70,7 @@ def cut() -> None:
     db.session.execute(text("SELECT 1"))
 
 
-FAULTS = (plain, exception, half_written, timed_out, cancelled, wrong_statement, cut)
+FAULTS = (plain, committed, exception, half_written, timed_out, cancelled, wrong_statement, cut)
 
 
 def broken() -> str:

@@ -3,8 +3,7 @@
 Whatever a request did to its connection, the next one sees its own tenant's rows and no other's; a connection that leaves
 the pool acts for nobody. The same through pgbouncer, where not even the connection is one's own.
 
-Seen red: `set_config(…, false)` in portal/kernel/tenancy.py, so that the tenant outlives its transaction (checkouts act for
-somebody; through pgbouncer wrong rows as well); `pool_reset_on_return` None with the teardown's `session.remove` left out.
+Seen red: `set_config(…, false)` in portal/kernel/tenancy.py, so that the tenant outlives a transaction that commits.
 """
 
 import http.client

@@ -2,9 +2,6 @@
 
 The host alone says whose house it is, and only the stored names open one. Whatever else a request says about itself, no
 answer shows another tenant, a cookie opens nothing on another's host, and mails carry the stored name.
-
-Seen red: `plain_host` taking what follows `@` or the first of several names; ProxyFix with x_host; the session looked for
-without its tenant; `portal/messages/letter.py` with the request's host.
 """
 
 import re
