@@ -1,5 +1,6 @@
 """The host names the tenant: an exact look-up and nothing else (security.md 2, D10)."""
 
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,8 @@ from portal.settings import settings
 
 OPS_LABEL = "ops"
 FRESH_S = 5  # how long a process may show an old brand or name
-_known: TTLCache[str, "TenantView | None"] = TTLCache(maxsize=2048, ttl=FRESH_S)
+_lock = threading.Lock()  # the cache itself keeps no two threads apart
+_known: TTLCache[str, "tuple[TenantView | None]"] = TTLCache(maxsize=2048, ttl=FRESH_S)
 _FIND = text(
     "SELECT t.id, t.slug, t.name, t.kind, t.currency, t.timezone, t.default_locale, t.locales, t.modules, t.clock_offset,"
     " t.brand, t.settings, coalesce((SELECT p.host FROM tenant_domains p WHERE p.tenant_id = t.id AND p.primary LIMIT 1),"
@@ -73,31 +75,44 @@ def tenant_at(host: str) -> TenantView | None:
     name = plain_host(host)
     if not name:
         return None
-    try:
-        return _known[name]  # looked at once: it may grow old between two looks
-    except KeyError:
-        found = _known[name] = _look_up(name, _FIND, {"host": name})
-    return found
+    if found := _remembered(name):
+        return found[0]
+    tenant = _look_up(name, _FIND, {"host": name})
+    _remember(name, tenant)
+    return tenant
 
 
 def tenant_by_id(tenant_id: UUID) -> TenantView:
     """The tenant as jobs and commands see it."""
     key = str(tenant_id)
-    found = _known.get(key)
-    if found is None:
+    found = _remembered(key)
+    tenant = found[0] if found else None
+    if tenant is None:
         by_id = text(
             str(_FIND).replace("d.host = :host AND d.status = 'active'", "t.id = :id ORDER BY d.primary DESC LIMIT 1")
         )
-        found = _look_up(tenant_id, by_id, {"id": tenant_id})
-        if found is None:
+        tenant = _look_up(tenant_id, by_id, {"id": tenant_id})
+        if tenant is None:
             raise LookupError(f"no tenant {tenant_id} with an address")
-        _known[key] = found
-    return found
+        _remember(key, tenant)
+    return tenant
+
+
+def _remembered(key: str) -> tuple[TenantView | None] | None:
+    """One look, since between two the clock or another thread may forget it; None when it has to be asked for."""
+    with _lock:
+        return _known.get(key)
+
+
+def _remember(key: str, tenant: TenantView | None) -> None:
+    with _lock:
+        _known[key] = (tenant,)
 
 
 def forget() -> None:
     """Drop what is remembered, after a tenant was changed in this process."""
-    _known.clear()
+    with _lock:
+        _known.clear()
     primaries.forget()
 
 

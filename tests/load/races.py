@@ -107,12 +107,17 @@ def _process(env: dict[str, str], threads: int, barrier, pipe) -> None:
 
 
 def _told(app, deed, arguments) -> str:
+    from psycopg.errors import LockNotAvailable
+    from sqlalchemy.exc import OperationalError
+
     from portal.kernel.errors import PortalError
 
     try:
         return deed(app, *arguments) or "ok"
     except PortalError as refused:
         return refused.code
+    except OperationalError as busy:  # five seconds of waiting for the member's row: a 503 with Retry-After (D23)
+        return "busy" if isinstance(busy.orig, LockNotAvailable) else f"OperationalError: {busy.orig}"
     except Exception as broken:
         return f"{type(broken).__name__}: {str(broken)[:120]}"
 
@@ -321,7 +326,9 @@ def refund_and_spend(table: Table, n: int):
         earned = "SELECT coalesce(sum(bonus_accrued), 0)::bigint FROM purchases WHERE member_id = %s"
         taken = "SELECT bonus_taken_back FROM purchases WHERE id = %s"
         left = table.sum(earned, member) - table.sum(spent, member) - table.sum(taken, purchase)
-        good = answers["ok"] >= 1 and answers["ok"] + answers["txn.insufficient_funds"] == table.callers
+        good = (
+            answers["ok"] >= 1 and answers["ok"] + answers["txn.insufficient_funds"] + answers["busy"] == table.callers
+        )
         found = [] if good else [f"{dict(answers)}"]
         kept = table.balance(member)
         return found + ([] if kept == left >= 0 else [f"{kept} kept, {left} are left"]) + _refunds_of(table, purchase)
