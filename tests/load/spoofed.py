@@ -2,6 +2,8 @@
 
 The host alone says whose house it is, and only the stored names open one. Whatever else a request says about itself, no
 answer shows another tenant, a cookie opens nothing on another's host, and mails carry the stored name.
+
+Seen red: ProxyFix with x_host, whoever asks.
 """
 
 import re
