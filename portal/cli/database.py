@@ -19,8 +19,7 @@ from portal.settings import LOGIN_ROLES, MAIN, ROOT, settings
 
 MIGRATIONS = ROOT / "migrations"
 NOLOGIN_ROLES = ("portal_ledger", "portal_maintenance")
-
-
+ROLE_TRIES = 20
 ONE_AT_A_TIME = 7_305_070  # advisory lock: two deployments do not make roles at once
 PATIENCE_S = 600  # how long a migration asks again for a lock that others hold
 LIMITS = {  # of the role, since pgbouncer takes no start-up options and `SET` would reach the next client
@@ -54,7 +53,22 @@ def pending_migrations(current: Iterable[str]) -> bool:
 
 
 def create_roles(admin_url: str) -> None:
-    """Create or repair the roles: none is a superuser, only portal_backup passes row-level security (D2, D3)."""
+    """Create or repair the roles: none is a superuser, only portal_backup passes row-level security (D2, D3).
+
+    Roles belong to the server and the lock to one database: two databases of one server that are upgraded at once meet
+    in the catalogue, and the later one does it again.
+    """
+    for left in reversed(range(ROLE_TRIES)):
+        try:
+            return _create_roles(admin_url)
+        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject):
+            if not left:
+                raise
+            time.sleep(random.uniform(0.05, 0.3))  # noqa: S311  jitter, not a secret
+    return None
+
+
+def _create_roles(admin_url: str) -> None:
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (ONE_AT_A_TIME,))
         known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}

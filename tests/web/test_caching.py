@@ -1,7 +1,6 @@
 """T6: what was made for somebody is kept nowhere, and no cache takes one answer for another.
 
-Seen red: `_caching` without `api_key` (the API's answers could be kept), without HX-Request, with `no-cache` for people;
-Cache-Control left to `render` alone (downloads, redirects and errors could be kept).
+Seen red: `_caching` without `api_key` (the API's answers could be kept).
 """
 
 from portal.settings import ROOT
