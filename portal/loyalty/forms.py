@@ -8,7 +8,7 @@ from typing import Any
 
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _
-from wtforms import DateField, Field, IntegerField, SelectField, StringField
+from wtforms import DateField, Field, SelectField, StringField
 from wtforms.form import BaseForm
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, StopValidation
 from wtforms.widgets import TextInput
@@ -17,7 +17,7 @@ from portal.loyalty import durations, labels
 from portal.loyalty.ladder import Tier
 from portal.loyalty.queries import Program
 from portal.loyalty.service import TierDraft
-from portal.web.forms import REQUIRED, AmountField, AmountRequired, PortalForm, no_nul
+from portal.web.forms import REQUIRED, AmountField, AmountRequired, PortalForm, WholeField, no_nul
 
 PER_CENT = re.compile(r"(\d{1,3})(?:[.,](\d{1,6}))?\s*%?", re.ASCII)
 FRACTION = re.compile(r"(\d{1,9})\s*/\s*(\d{1,9})", re.ASCII)
@@ -72,7 +72,7 @@ class ProgramForm(PortalForm):
     end_rule = SelectField(_("A tier is kept"), [DataRequired(REQUIRED)])
     downgrade = SelectField(_("If it is not reached again"), [DataRequired(REQUIRED)])
     expiry = SelectField(_("Bonus"), [DataRequired(REQUIRED)])
-    expiry_count = IntegerField(_("How many"), [Optional(), NumberRange(0, 3660)])
+    expiry_count = WholeField(_("How many"), [Optional(), NumberRange(0, 3660)])
     expiry_unit = SelectField(_("Days, weeks, months or years"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

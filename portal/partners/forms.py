@@ -6,14 +6,14 @@ from uuid import UUID
 
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
-from wtforms import Form, FormField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import Form, FormField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
 
 from portal.kernel.authz import Permission
 from portal.kernel.model import I18n
 from portal.partners.keys import SCOPES
-from portal.web.forms import REQUIRED, PortalForm, no_nul
+from portal.web.forms import REQUIRED, PortalForm, WholeField, no_nul
 from portal.web.locale import offered
 
 CONFIRMATIONS = ("none", "card_scan", "code")
@@ -49,7 +49,7 @@ class BusinessForm(PortalForm):
     category = StringField(_l("Kind of business"), [Optional(), no_nul, Length(max=60)])
     address = StringField(_l("Street address"), [Optional(), no_nul, Length(max=300)])
     about = FormField(AboutForm)
-    max_bonus_share = IntegerField(
+    max_bonus_share = WholeField(
         _l("Largest share of a bill payable with bonus, %"),
         [InputRequired(REQUIRED), NumberRange(0, 100, _l("A number from 0 to 100."))],
         default=50,

@@ -7,13 +7,13 @@ import phonenumbers
 from babel import Locale
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
-from wtforms import Field, FloatField, IntegerField, SelectField, SelectMultipleField, StringField
+from wtforms import Field, FloatField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, StopValidation
 
 from portal.tenants import brand as brands
 from portal.tenants.colour import ColourError, of_hex
-from portal.web.forms import REQUIRED, PortalForm, no_nul
+from portal.web.forms import REQUIRED, PortalForm, WholeField, no_nul
 from portal.web.locale import SUPPORTED
 from portal.web.locale import current as locale
 
@@ -80,7 +80,7 @@ class SettingsForm(PortalForm):
 class ClockForm(PortalForm):
     """How far a sandbox's clock moves."""
 
-    days = IntegerField(
+    days = WholeField(
         _l("Days forward"), [InputRequired(REQUIRED), NumberRange(1, 400, _l("A number of days from 1 to 400."))]
     )
 

@@ -1,5 +1,6 @@
 """Forms: checked on the server, kept as typed, sent once (B1, G6)."""
 
+import re
 import secrets
 import unicodedata
 from typing import Any
@@ -11,7 +12,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from werkzeug.wrappers import Response
-from wtforms import Field, HiddenField, StringField
+from wtforms import Field, HiddenField, IntegerField, StringField
 from wtforms.validators import StopValidation, ValidationError
 from wtforms.widgets import TextInput
 
@@ -112,6 +113,16 @@ class AmountRequired:
             raise StopValidation(gettext("Type the amount."))
         if field.data == 0 and not self.zero:
             raise StopValidation(gettext("The amount must be above zero."))
+
+
+class WholeField(IntegerField):
+    """A whole number in plain digits, kept as typed; what `int()` reads besides (`1_000`, `١٢`, `+1`) is refused (B1)."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if valuelist and not re.fullmatch(r"[0-9]{1,9}", valuelist[0].strip(), re.ASCII):
+            self.data = None
+            raise ValueError(self.gettext("Not a valid integer value."))
+        super().process_formdata(valuelist)
 
 
 def repeated(form: PortalForm) -> Response | None:

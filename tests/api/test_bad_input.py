@@ -144,3 +144,23 @@ def test_a_body_that_is_too_large(till, untouched):
 def test_currency_of_another_shop(till, untouched):
     answer = till().sell(currency="USD")
     assert (answer.status_code, answer.json["code"]) == (422, "wallet.currency_mismatch")
+
+
+@pytest.mark.parametrize("field", ["amount", "external_id"])
+def test_a_hundred_thousand_fields(till, untouched, field):
+    """B10: small names, so that it is the number of them and not the size that is tried; and the same name again and again."""
+    many = "{" + ",".join(f'"{n:x}":0' for n in range(20_000)) + "}"
+    assert till().post("/purchases", many).status_code == 422
+    assert len(till().post("/purchases", many).json["errors"]) <= 50
+    assert till().post("/purchases", "{" + ",".join(f'"{n:x}":0' for n in range(100_000)) + "}").status_code == 413
+    assert till().post("/purchases", "{" + ",".join([f'"{field}":"1"'] * 10_000) + "}").status_code == 400
+
+
+@pytest.mark.parametrize("deep", ["[" * 100_000 + "]" * 100_000, '{"a":' * 40_000 + "1" + "}" * 40_000])
+def test_json_a_hundred_thousand_deep(till, untouched, deep):
+    assert till().post("/purchases", deep).status_code == 400
+
+
+def test_a_cookie_of_64_kilobytes_does_not_reach_the_api(till):
+    answer = till().call("GET", "/ping", headers={"Cookie": "sid=" + "x" * 65_536})
+    assert answer.status_code == 200

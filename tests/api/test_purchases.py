@@ -203,9 +203,24 @@ def test_the_list_pages_through_everything_once(till):
     assert [i["external_id"] for i in one.get("/purchases?external_id=S-3").json["items"]] == ["S-3"]
     for bad in ("limit=0", "limit=1000", "what=1"):
         assert one.get(f"/purchases?{bad}").status_code == 422, bad
-    for unknown in ("zzz", "W10"):
+    given = one.get("/purchases?limit=2").json["next"]
+    for unknown in ("zzz", "W10", given[:-4], given[4:], "x" * 300):
         answer = one.get(f"/purchases?cursor={unknown}")
-        assert (answer.status_code, answer.json["code"]) == (404, "cursor.unknown"), unknown
+        assert (answer.status_code, answer.json["code"], answer.json["field"]) == (404, "cursor.unknown", "cursor"), (
+            unknown
+        )
+
+
+def test_sales_that_come_in_between_move_no_page(till):
+    """A page is a place, not a count: what is sold while somebody turns pages is neither shown twice nor pushes out another."""
+    one = till()
+    for n in range(4):
+        one.sell(external_id=f"S-{n}")
+    first = one.get("/purchases?limit=2").json
+    one.sell(external_id="S-late")
+    second = one.get(f"/purchases?limit=2&cursor={first['next']}").json
+    assert [i["external_id"] for i in first["items"] + second["items"]] == ["S-3", "S-2", "S-1", "S-0"]
+    assert second["next"] is None
 
 
 def test_a_member_is_found_with_balance_and_tier(till):
