@@ -1,7 +1,4 @@
-"""F12: a migration that has to wait for a lock lets everybody pass and asks again.
-
-Seen red: with `lock_timeout` taken out of migrations/env.py the readers queue behind the migration and are refused.
-"""
+"""F12: a migration that has to wait for a lock lets everybody pass and asks again."""
 
 import threading
 
