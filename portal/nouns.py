@@ -34,6 +34,7 @@ def load_models() -> None:
     load("models")
     import_module("portal.kernel.audit")
     import_module("portal.kernel.outbox")
+    import_module("portal.kernel.vault")
 
 
 def load_handlers() -> None:

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
 
     SECRET_KEY: str = Field(min_length=32)
     SECRET_KEY_FALLBACKS: list[str] = []
+    MASTER_KEY: str = Field(default="", pattern="^$|^.{32,}$")  # of secrets at rest; empty: derived from SECRET_KEY
+    MASTER_KEY_FALLBACKS: list[str] = []
     DATABASE_URL: str
     DATABASE_APP_URL: str = ""
     DATABASE_RELAY_URL: str = ""
@@ -106,6 +108,11 @@ class Settings(BaseSettings):
         """Derived from SECRET_KEY, so that no process has to be told five more secrets (D4)."""
         kdf = HKDF(algorithm=hashes.SHA256(), length=24, salt=None, info=f"krug/db/{role}".encode())
         return kdf.derive(self.SECRET_KEY.encode()).hex()
+
+    @property
+    def master_keys(self) -> tuple[str, ...]:
+        """What wraps the keys of secrets at rest: the newest first, then those that only still open."""
+        return (self.MASTER_KEY or self.SECRET_KEY, *self.MASTER_KEY_FALLBACKS)
 
     @property
     def files_url(self) -> str:

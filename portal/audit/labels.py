@@ -29,6 +29,7 @@ def actions() -> dict[str, str]:
         "loyalty.rebuild": gettext("counted the tiers anew"),
         "tenant.update": gettext("changed the settings"),
         "tenant.move_clock": gettext("moved the sandbox’s clock"),
+        "vault.rewrap": gettext("put the keys of secrets under a new master key"),
         "sandbox.furnish": gettext("set up the shop of the API’s examples"),
         **_machine_acts(),
     }

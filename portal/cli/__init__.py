@@ -23,6 +23,7 @@ class Lazy(click.Group):
         "backup": ("portal.cli.backup", "backup"),
         "restore": ("portal.cli.restore", "restore"),
         "doctor": ("portal.cli.doctor", "doctor"),
+        "vault": ("portal.cli.vault", "vault"),
         "verify": ("portal.cli.verify", "verify"),
     }
 

@@ -75,13 +75,18 @@ class TenantRole(TenantOwned, Model):
 
 
 class DeviceSession(TenantOwned, Model):
-    """A signed-in browser. `token_hash` is SHA-256 of the cookie; the cookie itself is stored nowhere (D38)."""
+    """A signed-in browser. `token_hash` is SHA-256 of the cookie; the cookie itself is stored nowhere (D38).
+
+    `state` half: the first factor is shown, the second is not yet. `proved_at`: when the person last showed a factor.
+    `impersonator_id`: the member of support who looks through this member's eyes.
+    """
 
     __tablename__ = "device_sessions"
     __table_args__ = (
         UniqueConstraint("tenant_id", "token_hash"),
         tenant_fk("users", "user_id"),
         Index(None, "tenant_id", "user_id"),
+        CheckConstraint("state IN ('half','full')", name="state"),
     )
 
     token_hash: Mapped[str] = mapped_column(info=pii("keep:secret"))
@@ -96,6 +101,9 @@ class DeviceSession(TenantOwned, Model):
     idle_until: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    state: Mapped[str] = mapped_column(server_default="full", info=pii("keep:technical"))
+    proved_at: Mapped[datetime | None]
+    impersonator_id: Mapped[UUID | None]
 
 
 class LoginFailure(TenantOwned, Model):
