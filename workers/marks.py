@@ -32,21 +32,14 @@ _DELIVERED = text(f"""
 UPDATE outbox_deliveries d SET status = 'delivered', delivered_at = clock_timestamp(), last_error = NULL WHERE {_MINE}
 """)
 _GIVE_BACK = text(f"""
-UPDATE outbox_deliveries d SET status = 'pending', attempts = d.attempts - 1, available_at = clock_timestamp()
+UPDATE outbox_deliveries d SET status = 'pending', attempts = d.attempts - 1
   FROM unnest(cast(:ids AS uuid[]), cast(:attempts AS int[])) AS c (id, attempt)
  WHERE {_MINE} AND d.id = c.id AND d.attempts = c.attempt
 """)
-_TRIES = text("SELECT id, attempts, message_id FROM outbox_deliveries WHERE tenant_id = :tenant AND id = ANY (:ids)")
+_TRIES = text("SELECT id, attempts FROM outbox_deliveries WHERE tenant_id = :tenant AND id = ANY (:ids)")
 _PUT_OFF = text("""
 UPDATE outbox_deliveries SET status = CASE WHEN attempts >= :most THEN 'dead' ELSE 'pending' END, last_error = :error,
        available_at = clock_timestamp() + :wait WHERE tenant_id = :tenant AND id = :id AND status = 'leased'
-""")
-# Two workers that end the last two deliveries of a message must see each other, hence the lock first.
-_LOCK = text("SELECT FROM outbox_messages WHERE tenant_id = :tenant AND id = ANY (:ids) ORDER BY id FOR NO KEY UPDATE")
-_PUBLISHED = text("""
-UPDATE outbox_messages m SET published_at = clock_timestamp()
- WHERE m.tenant_id = :tenant AND m.id = ANY (:ids) AND m.published_at IS NULL
-   AND NOT EXISTS (SELECT FROM outbox_deliveries d WHERE d.tenant_id = :tenant AND d.message_id = m.id AND d.open OFFSET 0)
 """)
 
 
@@ -60,8 +53,8 @@ class Leased(NamedTuple):
 
 def read(deliveries: Mapping[UUID, int], *, lock: bool) -> list[tuple[UUID, Message]]:
     """The messages of those deliveries that are still leased for this attempt, in the order of their commits."""
-    rows = db.session.execute(_LOCKED if lock else _SEEN, _arrays(deliveries)).mappings().all()
-    return [(row["delivery_id"], Message(**{k: v for k, v in row.items() if k != "delivery_id"})) for row in rows]
+    rows = db.session.execute(_LOCKED if lock else _SEEN, _arrays(deliveries))
+    return [(delivery, Message(*envelope)) for delivery, *envelope in rows]
 
 
 def in_order(deliveries: Mapping[UUID, int]) -> list[Leased]:
@@ -96,39 +89,30 @@ def settle(
     db.session.execute(_DELIVERED, _ids(arrived))
     give_back(untouched)
     put_off(failed)
-    close([message.id for _, message in messages])
 
 
 def put_off(errors: Mapping[UUID, Exception]) -> None:
     """Book the next try, or give up after the last one; for an admin to see and replay."""
     if not errors:
         return
-    tries = {row.id: row for row in db.session.execute(_TRIES, _ids(errors))}
+    tries = {row.id: row.attempts for row in db.session.execute(_TRIES, _ids(errors))}
     values = [
         {
             "tenant": current_tenant_id(),
             "id": delivery,
             "error": f"{type(error).__name__}: {error}".replace("\x00", "")[:LONGEST_ERROR],
-            "wait": backoff(tries[delivery].attempts),
+            "wait": backoff(tries[delivery]),
             "most": MAX_ATTEMPTS,
         }
         for delivery, error in errors.items()
     ]
     db.session.execute(_PUT_OFF, values)
-    close([row.message_id for row in tries.values() if row.attempts >= MAX_ATTEMPTS])
 
 
 def give_back(deliveries: Mapping[UUID, int]) -> None:
     """Leave them to the next job at once; the try does not count."""
     if deliveries:
         db.session.execute(_GIVE_BACK, _arrays(deliveries))
-
-
-def close(message_ids: Sequence[UUID]) -> None:
-    """Say when the last delivery of a message ended."""
-    if message_ids:
-        db.session.execute(_LOCK, _ids(message_ids))
-        db.session.execute(_PUBLISHED, _ids(message_ids))
 
 
 def _arrays(deliveries: Mapping[UUID, int]) -> dict[str, Any]:

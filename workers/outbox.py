@@ -7,8 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
-from itertools import groupby
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,6 +22,7 @@ RUN = 50  # how many messages of one aggregate go together to an ordered subscri
 LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")))  # longer than a delivery's timeout
 LONG_LEASE = timedelta(hours=2)
 NOW = timedelta(0)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 WAITS_S = (0.5, 5, 30, 300, 1800, 3600, 7200, 18_000, 36_000, 50_400, 72_000)  # after the first try, the second, …
 FULL = 100  # jobs waiting in a queue: what is due then waits in PostgreSQL
 CLAIMED_S = 2  # from a claim to its job in the queue, at the most
@@ -31,21 +31,21 @@ log = logging.getLogger(__name__)
 
 
 class Claim(NamedTuple):
-    """A leased delivery; `attempt` is the try it was leased for, and only that try may answer."""
+    """Deliveries of one tenant; `attempt` is the try they were leased for, and only that try may answer."""
 
     tenant_id: str
-    delivery_id: str
     attempt: int
+    deliveries: list[str]
 
 
 def claim(
     connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int = BATCH, *, lost: timedelta = NOW
 ) -> list[Claim]:
-    """Lease due deliveries of one subscriber; several relays share them by SKIP LOCKED.
+    """Lease at most `limit` due deliveries of one subscriber; several relays share them by SKIP LOCKED.
 
     `lost`: leases that ran out so long ago are given anew.
     """
-    return [found for found, _ in _claimed(connection, subscriber, limit, lost=lost)]
+    return [one for batch in _claimed(connection, subscriber, limit, lost=lost).batches for one in batch]
 
 
 def relay_once(connection: psycopg.Connection[Any]) -> int:
@@ -58,20 +58,23 @@ def relay_once(connection: psycopg.Connection[Any]) -> int:
         if queue not in crowded:
             crowded[queue], waited = crowd(queue)
             lost[queue] = _lost_after(waited, LONG_LEASE if subscriber.long else LEASE)
+        since = BEGINNING
         while crowded[queue] < FULL:
-            found = _claimed(connection, subscriber, BATCH, lost=lost[queue])
-            for batch in _batches(found):
+            found = _claimed(connection, subscriber, BATCH, lost=lost[queue], since=since)
+            for batch in found.batches:
                 _send(connection, subscriber, batch)
                 crowded[queue] += 1
-            moved += len(found)
-            if len(found) < BATCH:
+            moved += found.number
+            if found.number < BATCH:
                 break
+            since = found.last
     return moved
 
 
 def give_back(connection: psycopg.Connection[Any], batch: Sequence[Claim]) -> None:
     """Undo a claim whose job was never made: the try does not count."""
-    connection.execute(claims.GIVE_BACK, _arrays(batch))
+    for tenant_id, attempt, deliveries in batch:
+        connection.execute(claims.GIVE_BACK, {"tenant": tenant_id, "attempt": attempt, "ids": deliveries})
 
 
 def backoff(attempts: int) -> timedelta:
@@ -83,8 +86,8 @@ def backoff(attempts: int) -> timedelta:
 def by_tenant(claimed: Iterable[Sequence[Any]]) -> dict[UUID, dict[UUID, int]]:
     """Deliveries of a batch under their tenants, with the attempt each was leased for."""
     grouped: dict[UUID, dict[UUID, int]] = defaultdict(dict)
-    for tenant, delivery, attempt in claimed:
-        grouped[UUID(tenant)][UUID(delivery)] = attempt
+    for tenant, attempt, deliveries in claimed:
+        grouped[UUID(tenant)].update(dict.fromkeys(map(UUID, deliveries), attempt))
     return grouped
 
 
@@ -131,41 +134,37 @@ def _due(connection: psycopg.Connection[Any]) -> Iterator[Subscriber]:
     yield from due
 
 
+class _Found(NamedTuple):
+    """The jobs to be, how many deliveries are in them, and how late the latest of these became due."""
+
+    batches: list[list[Claim]]
+    number: int
+    last: datetime
+
+
 def _claimed(
-    connection: psycopg.Connection[Any], subscriber: Subscriber, limit: int, *, lost: timedelta
-) -> list[tuple[Claim, bool]]:
-    """The claims, each with whether it goes alone."""
+    connection: psycopg.Connection[Any],
+    subscriber: Subscriber,
+    limit: int,
+    *,
+    lost: timedelta,
+    since: datetime = BEGINNING,
+) -> _Found:
     values = {
         "subscriber": subscriber.name,
         "limit": limit,
         "run": RUN,
         "lost": lost,
         "most": MAX_ATTEMPTS,
+        "alone": ALONE_FROM,
+        "since": since,
         "lease": LONG_LEASE if subscriber.long else LEASE,
     }
     rows = connection.execute(claims.IN_ORDER if subscriber.ordered else claims.ANY_ORDER, values).fetchall()
-    if dead := [row.message for row in map(_Row._make, rows) if row.status == "dead"]:
-        connection.execute(claims.PUBLISHED, {"ids": dead})
-    return [
-        (Claim(str(row.tenant), str(row.delivery), row.attempts), row.was == "leased" and row.attempts >= ALONE_FROM)
-        for row in map(_Row._make, rows)
-        if row.status == "leased"
-    ]
-
-
-class _Row(NamedTuple):
-    tenant: UUID
-    delivery: UUID
-    attempts: int
-    status: str
-    was: str
-    message: UUID
-
-
-def _batches(found: Iterable[tuple[Claim, bool]]) -> Iterator[list[Claim]]:
-    for alone, group in groupby(sorted(found, key=lambda pair: pair[1]), key=lambda pair: pair[1]):
-        batch = [one for one, _ in group]
-        yield from [[one] for one in batch] if alone else [batch]
+    together = [Claim(*row[1:4]) for row in rows if not row[0]]
+    alone = [[Claim(row[1], row[2], [delivery])] for row in rows if row[0] for delivery in row[3]]
+    batches = [together, *alone] if together else alone
+    return _Found(batches, sum(len(row[3]) for row in rows), max((row[4] for row in rows), default=since))
 
 
 def _send(connection: psycopg.Connection[Any], subscriber: Subscriber, batch: list[Claim]) -> None:
@@ -177,20 +176,12 @@ def _send(connection: psycopg.Connection[Any], subscriber: Subscriber, batch: li
             deliver_long if subscriber.long else deliver_batch,
             subscriber.name,
             batch,
-            job_id=f"out-{batch[0].delivery_id}-{batch[0].attempt}-{digest}",
+            job_id=f"out-{batch[0].deliveries[0]}-{batch[0].attempt}-{digest}",
         )
     except Exception:
         with suppress(psycopg.Error):  # then the lease runs out by itself
             give_back(connection, batch)
         raise
-
-
-def _arrays(batch: Sequence[Claim]) -> dict[str, list[Any]]:
-    return {
-        "tenants": [UUID(one.tenant_id) for one in batch],
-        "ids": [UUID(one.delivery_id) for one in batch],
-        "attempts": [one.attempt for one in batch],
-    }
 
 
 def _claim_here(tenant_id: UUID, subscriber: Subscriber, began: Any) -> dict[UUID, int]:

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION maintenance.forget_delivered(p_older interval, p_limi
 SET search_path = pg_catalog, public, pg_temp AS $$
     WITH old AS (
         SELECT tenant_id, id FROM outbox_messages m
-         WHERE m.published_at < clock_timestamp() - p_older
+         WHERE m.recorded_at < clock_timestamp() - p_older
            AND NOT EXISTS (SELECT 1 FROM outbox_deliveries d WHERE d.tenant_id = m.tenant_id AND d.message_id = m.id AND d.status <> 'delivered')
          LIMIT p_limit
     ), gone AS (

@@ -254,17 +254,10 @@ def upgrade():
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.Column("historical", sa.Boolean(), nullable=False),
         sa.Column("data", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_outbox_messages")),
         app="SELECT, INSERT",
     )
-    op.create_index(
-        "ix_outbox_messages_published",
-        "outbox_messages",
-        ["published_at"],
-        unique=False,
-        postgresql_where=sa.text("published_at IS NOT NULL"),
-    )
+    op.create_index(op.f("ix_outbox_messages_recorded_at"), "outbox_messages", ["recorded_at"], unique=False)
     op.create_index(
         op.f("ix_outbox_messages_tenant_id_aggregate_type_aggregate_id_seq"),
         "outbox_messages",
@@ -747,10 +740,13 @@ def upgrade():
         sa.Column("aggregate_id", sa.Uuid(), nullable=False),
         sa.Column("status", sa.Text(), server_default="pending", nullable=False),
         sa.Column("open", sa.Boolean(), sa.Computed("status IN ('pending','leased')", persisted=True), nullable=False),
+        sa.Column("dead", sa.Boolean(), sa.Computed("status = 'dead'", persisted=True), nullable=False),
+        sa.Column("ordered", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
             "available_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
@@ -767,13 +763,14 @@ def upgrade():
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_outbox_deliveries")),
         app="SELECT, INSERT",
+        postgresql_with={"fillfactor": 50},
     )
     op.create_index(
         "ix_outbox_deliveries_dead",
         "outbox_deliveries",
         ["tenant_id", "seq"],
         unique=False,
-        postgresql_where=sa.text("status = 'dead'"),
+        postgresql_where=sa.text("dead"),
     )
     op.create_index(
         "ix_outbox_deliveries_due",
@@ -787,7 +784,7 @@ def upgrade():
         "outbox_deliveries",
         ["subscriber", "aggregate_type", "aggregate_id", "seq"],
         unique=False,
-        postgresql_where=sa.text("open"),
+        postgresql_where=sa.text("open AND ordered"),
     )
     op.create_index(
         op.f("ix_outbox_deliveries_tenant_id_message_id"),
@@ -1329,10 +1326,8 @@ GRANT SELECT ON operators TO portal_platform;
 GRANT SELECT, INSERT, UPDATE, DELETE ON operator_sessions TO portal_platform;
 GRANT SELECT, INSERT ON platform_audit TO portal_platform;
 GRANT SELECT ON operators, operator_sessions, platform_audit TO portal_backup;
-GRANT UPDATE (status, attempts, available_at, last_error, delivered_at) ON outbox_deliveries TO portal_app;
-GRANT UPDATE (published_at) ON outbox_messages TO portal_app;
-GRANT SELECT, UPDATE ON outbox_messages, outbox_deliveries TO portal_relay;
-CREATE POLICY relay ON outbox_messages FOR ALL TO portal_relay USING (true) WITH CHECK (true);
+GRANT UPDATE (status, attempts, available_at, leased_until, last_error, delivered_at) ON outbox_deliveries TO portal_app;
+GRANT SELECT, UPDATE ON outbox_deliveries TO portal_relay;
 CREATE POLICY relay ON outbox_deliveries FOR ALL TO portal_relay USING (true) WITH CHECK (true);
 CREATE POLICY platform ON users FOR SELECT TO portal_platform USING (true);
 CREATE POLICY platform ON businesses FOR SELECT TO portal_platform USING (true);
@@ -1386,11 +1381,9 @@ def downgrade():
     op.drop_index(op.f("ix_spend_codes_tenant_id_member_id_created_at"), table_name="spend_codes")
     op.drop_table("spend_codes")
     op.drop_index(op.f("ix_outbox_deliveries_tenant_id_message_id"), table_name="outbox_deliveries")
-    op.drop_index("ix_outbox_deliveries_order", table_name="outbox_deliveries", postgresql_where=sa.text("open"))
+    op.drop_index("ix_outbox_deliveries_order", table_name="outbox_deliveries", postgresql_where=sa.text("open AND ordered"))
     op.drop_index("ix_outbox_deliveries_due", table_name="outbox_deliveries", postgresql_where=sa.text("open"))
-    op.drop_index(
-        "ix_outbox_deliveries_dead", table_name="outbox_deliveries", postgresql_where=sa.text("status = 'dead'")
-    )
+    op.drop_index("ix_outbox_deliveries_dead", table_name="outbox_deliveries", postgresql_where=sa.text("dead"))
     op.drop_table("outbox_deliveries")
     op.drop_index(op.f("ix_operator_sessions_operator_id"), table_name="operator_sessions")
     op.drop_table("operator_sessions")
@@ -1431,11 +1424,7 @@ def downgrade():
     op.drop_table("platform_audit")
     op.drop_index(op.f("ix_outbox_messages_tenant_id_seq"), table_name="outbox_messages")
     op.drop_index(op.f("ix_outbox_messages_tenant_id_aggregate_type_aggregate_id_seq"), table_name="outbox_messages")
-    op.drop_index(
-        "ix_outbox_messages_published",
-        table_name="outbox_messages",
-        postgresql_where=sa.text("published_at IS NOT NULL"),
-    )
+    op.drop_index(op.f("ix_outbox_messages_recorded_at"), table_name="outbox_messages")
     op.drop_table("outbox_messages")
     op.drop_index(op.f("ix_otp_attempts_tenant_id_purpose_subject_id"), table_name="otp_attempts")
     op.drop_table("otp_attempts")

@@ -12,13 +12,8 @@ from portal.kernel.outbox import MAX_ATTEMPTS, wake_relay
 from portal.kernel.tenancy import current_tenant_id
 
 _AGAIN = """
-WITH again AS (
-    UPDATE outbox_deliveries SET status = 'pending', attempts = :attempts, available_at = clock_timestamp()
-     WHERE tenant_id = :tenant AND status = 'dead' AND {which} RETURNING id, message_id
-), reopened AS (
-    UPDATE outbox_messages SET published_at = NULL WHERE tenant_id = :tenant AND id IN (SELECT message_id FROM again)
-)
-SELECT id FROM again
+UPDATE outbox_deliveries SET status = 'pending', attempts = :attempts, available_at = clock_timestamp()
+ WHERE tenant_id = :tenant AND dead AND {which} RETURNING id
 """
 
 

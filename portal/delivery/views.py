@@ -41,7 +41,13 @@ def monitor() -> Response:
 def message(message_id: UUID) -> Response:
     """One event: its envelope, what it says, and where it went."""
     row = get_or_404(OutboxMessage, message_id)
-    return render("delivery/message.html", message=row, deliveries=queries.deliveries_of(message_id), **_words())
+    deliveries = queries.deliveries_of(message_id)
+    everywhere = (
+        None
+        if any(d.open or d.dead for d in deliveries)
+        else max((d.delivered_at for d in deliveries), default=row.recorded_at)
+    )
+    return render("delivery/message.html", message=row, deliveries=deliveries, everywhere=everywhere, **_words())
 
 
 @blueprint.route(

@@ -24,18 +24,17 @@ VALUES (%(tenant)s, %(entry)s, %(action)s, %(actor)s, %(actor_kind)s, %(behalf)s
 _MESSAGES = f"""
 WITH entry AS ({_ENTRY}), message AS (
     INSERT INTO outbox_messages (tenant_id, id, type, schema_version, aggregate_type, aggregate_id, occurred_at,
-                                 actor_id, caused_by, request_id, historical, data, published_at)
+                                 actor_id, caused_by, request_id, historical, data)
     SELECT %(tenant)s, m.id, m.type, m.schema_version, m.aggregate_type, m.aggregate_id, m.occurred_at,
-           %(actor)s, %(caused_by)s, %(request)s, m.historical, m.data,
-           CASE WHEN m.subscribers = '{{}}' THEN clock_timestamp() END
+           %(actor)s, %(caused_by)s, %(request)s, m.historical, m.data
       FROM jsonb_to_recordset(%(messages)s::jsonb) AS m (
            id uuid, n int, type text, schema_version int, aggregate_type text, aggregate_id uuid,
            occurred_at timestamptz, historical boolean, data jsonb, subscribers jsonb)
      ORDER BY m.n
     RETURNING id, seq, aggregate_type, aggregate_id
 )
-INSERT INTO outbox_deliveries (tenant_id, id, message_id, seq, subscriber, aggregate_type, aggregate_id)
-SELECT %(tenant)s, s.key::uuid, message.id, message.seq, s.value #>> '{{}}', message.aggregate_type, message.aggregate_id
+INSERT INTO outbox_deliveries (tenant_id, id, message_id, seq, subscriber, ordered, aggregate_type, aggregate_id)
+SELECT %(tenant)s, s.key::uuid, message.id, message.seq, s.value ->> 0, (s.value -> 1)::boolean, message.aggregate_type, message.aggregate_id
   FROM message
   JOIN jsonb_to_recordset(%(messages)s::jsonb) AS m (id uuid, subscribers jsonb) ON m.id = message.id
  CROSS JOIN jsonb_each(m.subscribers) AS s"""
@@ -91,7 +90,7 @@ def _message(n: int, event: Event, historical: bool, at: datetime) -> dict[str, 
         "occurred_at": getattr(event, "occurred_at", at),
         "historical": historical,
         "data": {f.name: getattr(event, f.name) for f in fields(event)},
-        "subscribers": {str(new_id()): s.name for s in subscribers_of(event, historical=historical)},
+        "subscribers": {str(new_id()): (s.name, s.ordered) for s in subscribers_of(event, historical=historical)},
     }
 
 

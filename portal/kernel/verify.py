@@ -26,9 +26,6 @@ CHECKS: Mapping[str, Check] = {
     "I9 a message goes to one subscriber twice": """
         SELECT message_id || ' to ' || subscriber AS what, count(*) AS off FROM outbox_deliveries WHERE tenant_id = :t
          GROUP BY message_id, subscriber HAVING count(*) > 1""",
-    "I9 a message is closed with open deliveries, or open without one": """
-        SELECT m.id AS what FROM outbox_messages m WHERE m.tenant_id = :t AND (m.published_at IS NULL) <>
-               EXISTS (SELECT 1 FROM outbox_deliveries d WHERE d.tenant_id = :t AND d.message_id = m.id AND d.open)""",
     "I10 a posting is in the audit log twice": f"""
         {_NOTED}
         SELECT key AS what, count(*) AS off FROM noted WHERE fields ? 'amount' GROUP BY key HAVING count(*) > 1""",

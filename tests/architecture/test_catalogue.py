@@ -20,7 +20,6 @@ GLOBAL = {
 }
 OWN = "(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)"
 OTHER_POLICIES = {
-    ("outbox_messages", "relay"),
     ("outbox_deliveries", "relay"),
     ("users", "platform"),
     ("businesses", "platform"),
@@ -83,7 +82,7 @@ def test_every_key_and_index_of_a_tenants_table_starts_with_the_tenant(ask):
     assert sorted(wrong) == [
         ("outbox_deliveries", "ix_outbox_deliveries_due"),
         ("outbox_deliveries", "ix_outbox_deliveries_order"),
-        ("outbox_messages", "ix_outbox_messages_published"),
+        ("outbox_messages", "ix_outbox_messages_recorded_at"),
     ]
 
 
@@ -131,7 +130,7 @@ def test_what_the_relay_and_the_platform_may_see(ask, tables):
             t for t in tables if ask("SELECT has_any_column_privilege(%s, %s, 'SELECT')", role, f"public.{t}")[0][0]
         }
 
-    assert seen("portal_relay") == {"outbox_messages", "outbox_deliveries", "tenants", "tenant_domains", "currencies"}
+    assert seen("portal_relay") == {"outbox_deliveries", "tenants", "tenant_domains", "currencies"}
     personal = ask(
         "SELECT has_column_privilege('portal_platform', 'public.users', c, 'SELECT') FROM unnest(ARRAY['name','email','phone','password_hash','card_number']) c"
     )

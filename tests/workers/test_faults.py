@@ -171,7 +171,7 @@ def test_a_lost_job_is_made_anew_though_others_wait(acting, relay, work, monkeyp
     rq_queue(Queue.FAST).empty()  # the dead worker had it
     with psycopg.connect(settings().DATABASE_URL, autocommit=True) as admin:
         admin.execute(
-            "UPDATE outbox_deliveries SET available_at = clock_timestamp() - interval '10 s' WHERE status = 'leased'"
+            "UPDATE outbox_deliveries SET leased_until = clock_timestamp() - interval '10 s' WHERE status = 'leased'"
         )
     for n in range(20):
         rq_queue(Queue.FAST).enqueue("builtins.str", n)
@@ -184,7 +184,11 @@ def test_a_message_that_kills_its_worker_goes_alone_and_dies_alone(acting, relay
     """A worker that never answers: the first tries go together, later ones one by one, the twelfth is the last."""
     monkeypatch.setattr(outbox, "LEASE", timedelta(0))
     sent = []  # and their jobs are with their workers, so that none waits
-    monkeypatch.setattr(outbox, "enqueue", lambda _task, name, batch, **_: sent.append((name, len(batch))))
+    monkeypatch.setattr(
+        outbox,
+        "enqueue",
+        lambda _task, name, batch, **_: sent.append((name, sum(len(one.deliveries) for one in batch))),
+    )
     with acting(CIRCLE, BOB):
         ring(new_id(), *range(5))
     kernel._subscribers.pop("test.poisoned"), kernel._subscribers.pop("test.ordered")
@@ -224,7 +228,7 @@ def test_four_relays_share_the_work_and_each_message_goes_once(app, acting, hear
         subscriber = kernel.subscribers()[name]
         seen = []
         while batches := claimed_by_four(subscriber):
-            seen += [one.delivery_id for batch in batches for one in batch]
+            seen += [delivery for batch in batches for one in batch for delivery in one.deliveries]
             with app.app_context():
                 for batch in batches:
                     for tenant_id, deliveries in outbox.by_tenant(batch).items():
