@@ -18,6 +18,7 @@ NOUNS = (
     "reports",
     "audit",
     "delivery",
+    "search",
     "home",
     "platform",
 )

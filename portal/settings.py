@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     FILES_URL: str = ""
     SMTP_URL: str = "smtp://127.0.0.1:1025"
     MAIL_FROM: str = "Krug <hello@krug.localhost>"
+    TRANSLATIONS: Path | None = None
     TRUSTED_PROXIES: int = Field(default=0, ge=0)
     METRICS_TOKEN: str = ""
     LOG_LEVEL: str = "INFO"

@@ -11,10 +11,9 @@ from wtforms.widgets import PasswordInput
 
 from portal.identity import contacts, passwords
 from portal.web.forms import REQUIRED, PortalForm, no_nul
-from portal.web.locale import offered
+from portal.web.locale import language_name, offered
 
 F = TypeVar("F", bound=PortalForm)
-LANGUAGES = {"en": "English", "ru": "Русский"}
 
 
 class SecretField(Field):
@@ -125,7 +124,7 @@ class ProfileForm(ContactsForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.locale.flags.required = True  # a browser always sends one
-        self.locale.choices = [(code, LANGUAGES[code]) for code in offered()]
+        self.locale.choices = [(code, language_name(code)) for code in offered()]
         self.timezone.choices = [("", gettext("As the community")), *((name, name) for name in zones())]
 
 

@@ -15,7 +15,7 @@ from portal.loyalty.forms import MemberTierForm, ProgramForm, program_form
 from portal.loyalty.progress import progress
 from portal.loyalty.queries import Program
 from portal.web.fragments import render
-from portal.web.locale import SUPPORTED
+from portal.web.locale import offered
 
 loyalty_admin = PortalBlueprint("loyalty_admin", __name__, room="admin", module="loyalty", url_prefix="/admin")
 P = Permission
@@ -27,7 +27,7 @@ def tiers() -> Response:
     program = queries.program()
     if program is None:
         return render("loyalty/no_program.html")
-    return _shown(program, program_form(program, _locales()))
+    return _shown(program, program_form(program, offered()))
 
 
 @loyalty_admin.route("/tiers", methods=["POST"], permission=P.TIERS_UPDATE)
@@ -36,10 +36,10 @@ def update_tiers() -> Response:
     program = queries.program()
     if program is None:
         abort(404)
-    form = program_form(program, _locales())
+    form = program_form(program, offered())
     if not form.validate():
         return _shown(program, form, status=422)
-    drafts = form.drafts(program.rules.tiers, _locales())
+    drafts = form.drafts(program.rules.tiers, offered())
     options = {
         "bonus_expiry": form.bonus_expiry,
         "period": form.period.data,
@@ -105,12 +105,8 @@ def _shown(
         said=said or [],
         previewed=previewed,
         refusal=refusal,
-        locales=_locales(),
+        locales=offered(),
         members=queries.members_by_tier(),
         everybody=queries.everybody(),
         labels=labels,
     )
-
-
-def _locales() -> list[str]:
-    return [code for code in g.tenant.locales if code in SUPPORTED] or ["en"]

@@ -14,10 +14,9 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from portal.tenants import brand as brands
 from portal.tenants.colour import ColourError, of_hex
 from portal.web.forms import REQUIRED, PortalForm, WholeField, no_nul
-from portal.web.locale import SUPPORTED
 from portal.web.locale import current as locale
+from portal.web.locale import language_name, supported
 
-LANGUAGES = {"en": "English", "ru": "Русский"}
 ZONES = [
     SelectChoice(zone, zone.replace("_", " "))
     for zone in sorted(available_timezones())
@@ -40,11 +39,11 @@ class SettingsForm(PortalForm):
     timezone = SelectField(_l("Time zone"), choices=ZONES)
     locales = SelectMultipleField(
         _l("Languages"),
-        choices=[SelectChoice(code, LANGUAGES[code]) for code in SUPPORTED],
+        choices=[SelectChoice(code, language_name(code)) for code in supported()],
         validators=[DataRequired(_l("Choose at least one."))],
     )
     default_locale = SelectField(
-        _l("First language"), choices=[SelectChoice(code, LANGUAGES[code]) for code in SUPPORTED]
+        _l("First language"), choices=[SelectChoice(code, language_name(code)) for code in supported()]
     )
     region = SelectField(_l("Region"))
     hue = FloatField(_l("Hue, 0 to 360"), [InputRequired(REQUIRED), NumberRange(0, 360)])

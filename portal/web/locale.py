@@ -1,23 +1,53 @@
-"""The reader's language and zone."""
+"""The reader's language and zone. A language is one file, `<code>/LC_MESSAGES/messages.po` (or the `.mo` made from it),
+under `translations/` or under the folder that TRANSLATIONS names; English is the source and needs none.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from babel.core import Locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
 from flask import g, has_request_context, request
 from flask_babel import Domain, force_locale, get_locale
 from flask_login import current_user
 
+from portal.settings import ROOT, settings
+
 COOKIE = "lang"
 DEFAULT = "en"
-SUPPORTED = ("en", "ru")
+CATALOGUE = "LC_MESSAGES/messages"
+
+
+def folders() -> list[Path]:
+    """Where languages lie; a language of the installation's own folder wins over ours."""
+    own = settings().TRANSLATIONS
+    return [*([own] if own else []), ROOT / "translations"]
+
+
+@lru_cache(maxsize=1)
+def supported() -> tuple[str, ...]:
+    """The codes of all languages that the portal speaks, English first."""
+    files = [file for folder in folders() for suffix in ("mo", "po") for file in folder.glob(f"*/{CATALOGUE}.{suffix}")]
+    return (DEFAULT, *sorted({file.parents[1].name for file in files} - {DEFAULT}))
+
+
+def language_name(code: str) -> str:
+    """A language as its speakers write it: `Русский`."""
+    name = Locale.parse(code).get_display_name(code) or code
+    return name[:1].upper() + name[1:]
 
 
 def offered() -> list[str]:
     """Languages of this tenant that the portal speaks."""
     tenant = g.get("tenant")
-    return [code for code in (tenant.locales if tenant else SUPPORTED) if code in SUPPORTED] or [DEFAULT]
+    known = supported()
+    return [code for code in (tenant.locales if tenant else known) if code in known] or [DEFAULT]
 
 
 def chosen() -> str:
@@ -38,6 +68,12 @@ def current() -> str:
     return _name(spoken) if spoken else DEFAULT
 
 
+def direction() -> str:
+    """`rtl` where the language being spoken is written from the right, else `ltr`."""
+    spoken = get_locale()
+    return spoken.text_direction if spoken else "ltr"
+
+
 def _name(spoken: Locale) -> str:
     """`ru`, `pt_BR`: Babel takes longer to write a locale out than to format a number in it."""
     return str(spoken) if spoken.territory or spoken.script or spoken.variant else spoken.language
@@ -54,8 +90,24 @@ class Catalogues(Domain):
         """The texts of the language being spoken now."""
         name = current()
         if name not in self._read:
-            self._read[name] = super().get_translations()
+            self._read[name] = catalogue(name)
         return self._read[name]
+
+
+def catalogue(code: str) -> Translations:
+    """The texts of a language; a `.po` that nobody compiled is read as it is. English gets an empty catalogue."""
+    for folder in folders():
+        compiled, source = (folder / code / f"{CATALOGUE}.{suffix}" for suffix in ("mo", "po"))
+        if compiled.exists():
+            with compiled.open("rb") as file:
+                return Translations(file)
+        if source.exists():
+            made = BytesIO()
+            with source.open("rb") as file:
+                write_mo(made, read_po(file, locale=code))
+            made.seek(0)
+            return Translations(made)
+    return Translations()
 
 
 def zone() -> str:
@@ -68,7 +120,7 @@ def zone() -> str:
 @contextmanager
 def locale_of(member: Any, tenant: Any) -> Iterator[str]:
     """Speak the recipient's language in a mail or a job (G15); `member` has `.locale`."""
-    code = member.locale if member.locale in SUPPORTED else tenant.default_locale
-    code = code if code in SUPPORTED else DEFAULT
+    code = member.locale if member.locale in supported() else tenant.default_locale
+    code = code if code in supported() else DEFAULT
     with force_locale(code):
         yield code

@@ -39,6 +39,18 @@ def rail(*, ops: bool) -> list[dict[str, Any]]:
     return [{"name": name, "links": links} for name, links in groups if links]
 
 
+def finder() -> str:
+    """The address of the search of the desk that is open; empty in other rooms and for strangers."""
+    room = getattr(current_app.view_functions.get(request.endpoint or ""), "room", "")
+    if not current_user.is_authenticated:
+        return ""
+    if room == "admin" and current_user.may(P.DASHBOARD_READ):
+        return url_for("search_admin.search")
+    if room == "desk" and g.get("business") and current_user.may(P.DESK_READ, g.business):
+        return url_for("search_desk.search_shop", business=g.business.slug)
+    return ""
+
+
 def bar() -> list[Link]:
     """The member's bottom bar."""
     if not current_user.is_authenticated:

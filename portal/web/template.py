@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import segno
+from babel.core import Locale
 from flask import Flask, g, request
 from flask_babel import format_date, format_datetime, format_time, get_timezone, gettext, ngettext
 from flask_login import current_user
@@ -15,7 +16,7 @@ from portal.kernel import money
 from portal.kernel.model import I18n
 from portal.web import nav
 from portal.web.locale import current as locale
-from portal.web.locale import offered
+from portal.web.locale import direction, language_name, offered
 from portal.web.paging import url_with
 
 
@@ -42,6 +43,8 @@ def init_app(app: Flask) -> None:
         i18n=i18n,
         qr_svg=qr_svg,
         url_with=url_with,
+        language_name=language_name,
+        direction=direction,
     )
     app.context_processor(_context)
 
@@ -55,6 +58,7 @@ def _context() -> dict[str, Any]:
         "languages": offered(),
         "theme": request.cookies.get("theme", "auto") if request.cookies.get("theme") in {"light", "dark"} else "auto",
         "nav": [] if g.get("unknown_host") else nav.rail(ops=ops),
+        "finder": "" if ops or g.get("unknown_host") else nav.finder(),
         "bar": [] if ops or g.get("unknown_host") else nav.bar(),
     }
 
@@ -84,7 +88,8 @@ def number(value: int | Decimal) -> str:
 def percent(share: float | Decimal, digits: int = 0) -> str:
     """A share as per cent: 0.124 → 12%."""
     shown = round(Decimal(str(share)) * 100, digits)
-    return money.format_number(shown, locale()) + ("\u00a0%" if locale() == "ru" else "%")
+    sign = Locale.parse(locale()).percent_formats[None]
+    return sign.prefix[0] + money.format_number(shown, locale()) + sign.suffix[0]
 
 
 def day(value: datetime | date) -> str:

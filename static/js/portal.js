@@ -58,6 +58,8 @@ function open(dialog, back) {
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   if (!dialog.isConnected) { dialog.dataset.made = "1"; document.body.append(dialog); }
   dialog.showModal();
+  const finder = dialog.querySelector("[data-finder]");
+  if (finder && !dialog.querySelector(".hits")) finder.requestSubmit(); // the room's pages, before anything is typed
 }
 
 function ask(form, submitter) {
@@ -207,6 +209,21 @@ document.addEventListener("keydown", (event) => {
   last = event.timeStamp;
   if (event.key === "Enter" && typed.length >= 5) { event.preventDefault(); found(field, typed); typed = ""; }
   else if (event.key.length === 1) typed += event.key;
+});
+// ── Ctrl-K: the desk's search; on a page without one, the list's own. Arrows walk through the answers.
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
+    const way = document.querySelector("[data-finder-key]") ?? document.querySelector("[data-slash], [data-finder] input");
+    if (!way) return;
+    event.preventDefault();
+    if (!way.matches("a")) way.focus(); else if (!document.querySelector("dialog[open]")) way.click();
+  }
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  const found = event.target.closest?.(".finder") ?? event.target.closest?.("main:has([data-finder])");
+  if (!found) return;
+  const stops = [found.querySelector("[data-finder] input"), ...found.querySelectorAll(".hits a")];
+  const next = stops[stops.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1)];
+  if (next) { event.preventDefault(); next.focus(); }
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.target.matches?.("input, textarea, select")) return;
