@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     TRANSLATIONS: Path | None = None
     TRUSTED_PROXIES: int = Field(default=0, ge=0)
     METRICS_TOKEN: str = ""
+    DEVELOPMENT: bool = False  # shows /_components
     LOG_LEVEL: str = "INFO"
     API_RATE: str = "1200 per minute; 60 per second"  # calls of one key
     LOG_FORMAT: str = Field(default="json", pattern="^(json|text)$")

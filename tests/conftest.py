@@ -32,6 +32,7 @@ def pytest_configure(config):
     os.environ["SECRET_KEY"] = SECRET
     os.environ.setdefault("LOG_LEVEL", "ERROR")
     os.environ["TESTING"] = "1"
+    os.environ["DEVELOPMENT"] = "1"
     from portal import embedded
 
     given = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL") if os.environ.get(name)}

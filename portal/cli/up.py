@@ -64,6 +64,7 @@ def up(*, demo: bool, port: int, var_dir: Path) -> None:
     var = var_dir.resolve()
     supervisor = Supervisor(hint="make demo")
     try:
+        os.environ.setdefault("DEVELOPMENT", "1" if demo else "0")
         _add_web(supervisor, port, var)
         given = {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
         engines = embedded.start(var, given=given)

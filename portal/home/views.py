@@ -1,9 +1,10 @@
 """The front door, and the member's home."""
 
-from flask import redirect
+from flask import abort, current_app, redirect
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from portal.home import components as specimens
 from portal.home.hello import greeting, last_day, near_day, steps
 from portal.identity.onward import first_page
 from portal.kernel.authz import LOGIN, PUBLIC, PortalBlueprint
@@ -14,6 +15,7 @@ from portal.purchases import queries as purchases
 from portal.wallets.labels import account_name, parts
 from portal.wallets.purse import purse
 from portal.web.fragments import render
+from portal.web.paging import Page
 
 home = PortalBlueprint("home", __name__, room="member")
 RECENT = 5
@@ -25,6 +27,20 @@ def front() -> Response:
     if current_user.is_authenticated:
         return redirect(first_page(current_user), code=303)
     return render("home/front.html", businesses=partners.open_businesses())
+
+
+@home.route("/_components", permission=PUBLIC)
+def components() -> Response:
+    """One of every component in the three densities, for those who make pages; only where DEVELOPMENT is set."""
+    if not current_app.extensions["settings"].DEVELOPMENT:
+        abort(404)
+    return render(
+        "home/components.html",
+        shown=specimens,
+        form=specimens.SpecimenForm(formdata=None),
+        refused=specimens.refused(),
+        page=Page([1, 2], "x", 12, "12", "", "-date", {"state": "open"}),
+    )
 
 
 @home.route("/me", permission=LOGIN)

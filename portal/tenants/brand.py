@@ -20,6 +20,7 @@ __all__ = [
     "contrast",
     "digest",
     "faults",
+    "grounds",
     "luminance",
     "nearest",
     "of",
@@ -68,6 +69,12 @@ def themes(colour: Colour) -> dict[str, Roles]:
     status = {name: _turned(hue, colour.hue) for name, hue in STATUS_HUES.items()}
     both = {"light": _light(colour, status), "dark": _dark(colour, status)}
     return {name: {role: c.fitted() for role, c in roles.items()} for name, roles in both.items()}
+
+
+@lru_cache(maxsize=256)
+def grounds(colour: Colour) -> dict[str, str]:
+    """The colour of the brand's own field in each theme, as #RRGGBB, as it is served."""
+    return {name: roles["stage"].hex() for name, roles in themes(nearest(colour)).items()}
 
 
 def _turned(hue: float, brand: float) -> float:

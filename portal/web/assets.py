@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, g, request, url_for
 from markupsafe import Markup
 
 from portal.settings import ROOT
-from portal.tenants import brand
+from portal.tenants import brand, icons
 from portal.web import compression
 
 STATIC = ROOT / "static"
@@ -19,7 +19,9 @@ FONTS = "fonts/"  # the stylesheet names them itself, so they carry no digest: a
 
 def init_app(app: Flask) -> None:
     """Give the templates `asset`, `brand_href` and `ui`; let browsers keep what cannot change."""
-    app.jinja_env.globals.update(asset=asset, brand_href=brand_href, icon=icon, ui=Macros(app))
+    app.jinja_env.globals.update(
+        asset=asset, brand_href=brand_href, brand_icon=brand_icon, brand_ground=brand_ground, icon=icon, ui=Macros(app)
+    )
     app.after_request(_keep)
     compression.init_app(app)
 
@@ -106,3 +108,13 @@ def _keep(response: Response) -> Response:
         if request.args.get("v") or path.startswith(FONTS):
             response.headers["Cache-Control"] = YEAR
     return response
+
+
+def brand_icon(filename: str) -> str:
+    """The address of one of the acting tenant's pictures (portal/tenants/icons.py)."""
+    return icons.href(g.tenant.brand, filename)
+
+
+def brand_ground(theme: str) -> str:
+    """The field's colour of the acting tenant, for the frame that a phone draws around the page."""
+    return brand.grounds(brand.of(g.tenant.brand))[theme]

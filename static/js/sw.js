@@ -1,4 +1,4 @@
-// Keeps the member's card at hand without a network. Nothing else is kept.
+// Keeps the member's card at hand without a network: every page that cannot be reached shows it. Nothing else is kept.
 const CARD = "card-1";
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -11,6 +11,8 @@ self.addEventListener("fetch", (event) => {
       else await caches.delete(CARD);
       return answer;
     }).catch(async () => (await caches.match("/me/card")) ?? Response.error()));
+  } else if (event.request.mode === "navigate" && url.pathname.startsWith("/me")) {
+    event.respondWith(fetch(event.request).catch(async () => (await caches.match("/me/card")) ?? Response.error()));
   } else if (url.pathname.startsWith("/static/") || url.pathname.startsWith("/brand/")) {
     event.respondWith(caches.match(event.request).then((kept) => kept ?? fetch(event.request).then(async (answer) => {
       if (answer.ok && (url.searchParams.has("v") || url.pathname.startsWith("/brand/"))) (await caches.open(CARD)).put(event.request, answer.clone());

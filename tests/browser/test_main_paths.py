@@ -160,3 +160,38 @@ def test_the_back_button_shows_nothing_after_signing_out(browse):
         desk.evaluate("history.back()")
         desk.wait_for_url(lambda url: "/login" in url)
         expect(desk.locator("body")).not_to_contain_text(CAROL.name)
+
+
+def test_an_admin_finds_a_member_with_the_keyboard_alone(browse):
+    page = browse(OLGA, "desk")
+    page.goto("/admin/tiers")
+    page.keyboard.press("Control+k")
+    page.wait_for_selector("dialog.finder .hits a")
+    page.keyboard.type(ALICE.name.split()[0].lower())
+    page.wait_for_selector(f"dialog.finder .hits a:has-text('{ALICE.name}')")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/admin/members/{ALICE.id}")
+    page.keyboard.press("Control+k")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_the_card_is_there_without_a_network_and_gone_after_signing_out(browse):
+    page = browse(ALICE, "phone")
+    page.goto("/me/card")
+    page.evaluate(
+        "navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller || new Promise(done => navigator.serviceWorker.oncontrollerchange = done))"
+    )
+    page.reload()
+    page.wait_for_function("caches.match('/me/card').then(kept => Boolean(kept))")
+    page.context.set_offline(True)
+    for path in ("/me/card", "/me?from=home-screen"):
+        page.goto(path)
+        expect(page.get_by_role("heading", name=ALICE.name)).to_be_visible()
+        expect(page.locator(".qr svg, svg.qr").first).to_be_visible()
+    page.context.set_offline(False)
+    page.goto("/me/more")
+    page.locator("form[action$='/logout'] button").first.click()
+    page.wait_for_url(lambda url: "/me" not in url)
+    page.wait_for_function("caches.match('/me/card').then(kept => !kept)")

@@ -1,6 +1,9 @@
 """A member's own pages: card, more, profile, security; language and theme."""
 
+from io import BytesIO
+
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from portal.identity import cards
@@ -73,6 +76,19 @@ def test_the_worker_and_the_manifest_lie_at_the_root(visitor):
     assert manifest.json["name"] == "Circle"
     assert manifest.mimetype == "application/manifest+json"
     assert visitor(GLOBEX).get("/manifest.webmanifest").json["name"] == "Globex"
+
+
+def test_the_home_screen_gets_pictures_of_the_tenants_own_colour(visitor):
+    for tenant in (CIRCLE, GLOBEX):
+        manifest = visitor(tenant).get("/manifest.webmanifest").json
+        for icon in manifest["icons"]:
+            picture = Image.open(BytesIO(visitor(tenant).get(icon["src"]).data)).convert("RGB")
+            assert f"{picture.width}x{picture.height}" == icon["sizes"]
+            assert "#{:02X}{:02X}{:02X}".format(*picture.getpixel((2, 2))) == manifest["theme_color"]
+            assert len(picture.getcolors(1 << 18)) > 1, "nothing is drawn on it"
+    address = manifest["icons"][0]["src"]
+    assert visitor().get(address.replace("192", "193")).status_code == 404
+    assert visitor().get(f"/brand/{'0' * 16}/icon-192.png").status_code == 404
 
 
 # ── profile ────────────────────────────────────────────────────────────────────────────────────────────────────────

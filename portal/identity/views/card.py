@@ -3,13 +3,17 @@
 from typing import Any
 
 from flask import Response, current_app, g, jsonify, redirect, send_from_directory, url_for
+from flask_babel import gettext
 from flask_login import current_user
 
 from portal.identity import cards, onward, queries
 from portal.identity.views.blueprints import identity
 from portal.kernel import clock
 from portal.kernel.authz import BUSINESS_ROLES, LOGIN, PUBLIC, Permission
+from portal.tenants import brand as brands
+from portal.tenants.icons import href
 from portal.web.fragments import render
+from portal.web.locale import current
 
 
 @identity.route("/me/card", permission=LOGIN)
@@ -58,13 +62,29 @@ def service_worker() -> Response:
 @identity.route("/manifest.webmanifest", permission=PUBLIC)
 def manifest() -> Response:
     """What a phone needs to put the community on its home screen."""
+    ground = brands.grounds(brands.of(g.tenant.brand))["light"]
     answer = jsonify(
+        id="/",
         name=g.tenant.name,
         short_name=g.tenant.name[:12],
-        start_url="/me/card",
+        lang=current(),
+        start_url="/me?from=home-screen",
         scope="/",
         display="standalone",
-        icons=[{"src": url_for("static", filename="mark.svg"), "sizes": "any", "type": "image/svg+xml"}],
+        theme_color=ground,
+        background_color=ground,
+        icons=[
+            {"src": href(g.tenant.brand, name), "sizes": f"{size}x{size}", "type": "image/png", "purpose": purpose}
+            for name, size, purpose in (
+                ("icon-192.png", 192, "any"),
+                ("icon-512.png", 512, "any"),
+                ("maskable-512.png", 512, "maskable"),
+            )
+        ],
+        shortcuts=[
+            {"name": gettext("My card"), "url": "/me/card"},
+            {"name": gettext("Wallet"), "url": "/me/wallet"},
+        ],
     )
     answer.mimetype = "application/manifest+json"
     return answer
