@@ -130,8 +130,11 @@ class Messages:
 
     def drained(self) -> float:
         """Messages a second from their commit to the last mark "delivered", with a record of each."""
+        from portal.kernel.outbox import wake_relay
+
         self._clear()
         self.admin.execute(_FILL_OUTBOX, (self.world.tenant_id, MESSAGES))
+        wake_relay()  # as a command does after its commit
         took = seconds(lambda: _until(self._all_delivered, 0.02))
         kept = self.admin.execute("SELECT count(*) FROM bench_seen").fetchone()
         if kept != (MESSAGES,):

@@ -4,7 +4,6 @@ import sqlalchemy as sa
 from alembic.operations import MigrateOperation, Operations
 
 OWN_ROWS = "tenant_id = NULLIF(current_setting('app.tenant_id', true), '')::uuid"
-RELAY_TABLES = ("outbox_messages", "outbox_deliveries")
 
 
 @Operations.register_operation("create_tenant_table")

@@ -68,5 +68,5 @@ UPDATE outbox_deliveries SET status = 'leased', attempts = attempts + 1, leased_
                  AND NOT (:ordered AND EXISTS (SELECT 1 FROM outbox_deliveries o WHERE o.open AND o.ordered AND o.subscriber = d.subscriber
                           AND o.aggregate_type = d.aggregate_type AND o.aggregate_id = d.aggregate_id AND o.seq < d.seq
                           AND o.attempts > 0 AND o.available_at > :began))
-               ORDER BY d.seq LIMIT :limit) RETURNING id, attempts
+               ORDER BY d.seq LIMIT :limit) RETURNING id::text, attempts
 """

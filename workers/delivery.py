@@ -56,7 +56,7 @@ def _deliver_each(name: str, claimed: list[Sequence[Any]]) -> None:
         raise broken[0]
 
 
-def deliver(subscriber: Subscriber, tenant_id: UUID, deliveries: Mapping[UUID, int]) -> None:
+def deliver(subscriber: Subscriber, tenant_id: UUID, deliveries: Mapping[str, int]) -> None:
     """Deliver one tenant's part; errors of the subscriber end in its rows, never here."""
     with tenant_scope(tenant_id), acting_as(None, "system"):
         g.tenant = tenant_by_id(tenant_id)
@@ -103,7 +103,7 @@ class _Isolation:
             marks.give_back({d.id: d.attempt for d in part if d not in heads})
 
 
-def _attempt(subscriber: Subscriber, deliveries: Mapping[UUID, int]) -> Exception | None:
+def _attempt(subscriber: Subscriber, deliveries: Mapping[str, int]) -> Exception | None:
     """One try with all of them; what the subscriber raised is returned, and nothing of the try remains."""
     try:
         if subscriber.transactional:

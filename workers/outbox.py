@@ -83,11 +83,11 @@ def backoff(attempts: int) -> timedelta:
     return timedelta(seconds=random.uniform(0, longest))  # noqa: S311  jitter, not a secret
 
 
-def by_tenant(claimed: Iterable[Sequence[Any]]) -> dict[UUID, dict[UUID, int]]:
+def by_tenant(claimed: Iterable[Sequence[Any]]) -> dict[UUID, dict[str, int]]:
     """Deliveries of a batch under their tenants, with the attempt each was leased for."""
-    grouped: dict[UUID, dict[UUID, int]] = defaultdict(dict)
+    grouped: dict[UUID, dict[str, int]] = defaultdict(dict)
     for tenant, attempt, deliveries in claimed:
-        grouped[UUID(tenant)].update(dict.fromkeys(map(UUID, deliveries), attempt))
+        grouped[UUID(tenant)].update(dict.fromkeys(deliveries, attempt))
     return grouped
 
 
@@ -184,7 +184,7 @@ def _send(connection: psycopg.Connection[Any], subscriber: Subscriber, batch: li
         raise
 
 
-def _claim_here(tenant_id: UUID, subscriber: Subscriber, began: Any) -> dict[UUID, int]:
+def _claim_here(tenant_id: UUID, subscriber: Subscriber, began: Any) -> dict[str, int]:
     from flask import g
     from sqlalchemy import text
 
