@@ -130,7 +130,8 @@ def test_parameters_are_bound_by_type(client):
         ("SELECT throwIf(1)", 395),
         ("CREATE TABLE system.one (a Int8) ENGINE = Memory", 57),
         ("INSERT INTO nothing VALUES (1)", 60),
-        ("INSERT INTO t SELECT * FROM input('a UInt8') FORMAT CSV", 48),
+        ("INSERT INTO t SELECT * FROM input('a UInt8') FORMAT CSV", 60),
+        ("CREATE ROLE boss", 497),  # the engine has one user and no access rights to give
     ],
 )
 def test_errors_carry_their_number(client, statement, code):
@@ -275,6 +276,74 @@ def test_the_schema_of_the_analytics_works(client):
     client.command("OPTIMIZE TABLE facts FINAL")
     assert client.command("SELECT count() FROM facts WHERE toYear(at) = 2010") == 0  # past its time to live
     assert client.raw_query("SELECT id FROM facts FORMAT Parquet")[:4] == b"PAR1"
+
+
+def test_a_table_sent_along_is_read_with_the_settings_of_the_request(client):
+    """Broken when the table was filled before the settings were known: the second line was then an error."""
+    table = ExternalData(
+        file_name="people.csv", fmt="CSV", structure=["id UInt64", "name String"], data=b"1,Anna\nx,?\n2,Ivan\n"
+    )
+    lenient = {"input_format_allow_errors_num": 1}
+    assert client.query("SELECT count() FROM people", external_data=table, settings=lenient).first_row == (2,)
+    for statement in (
+        "CREATE TABLE kept ENGINE = MergeTree ORDER BY id EMPTY AS SELECT * FROM people",
+        "INSERT INTO kept SELECT * FROM people",
+    ):
+        client.command(statement, external_data=table, settings=lenient)
+    assert client.query("SELECT name FROM kept ORDER BY id").result_rows == [("Anna",), ("Ivan",)]
+
+
+def test_time_zones_of_columns_reach_the_reader(client):
+    """They need the newer form of Native, which the client asks for as soon as a probe has found it."""
+    assert client.protocol_version
+    row = client.query(
+        "SELECT toDateTime('2022-10-25 10:55:22', 'America/Chicago'), [toDateTime(0, 'Asia/Tokyo')],"
+        " map('k', toNullable(toDateTime(0, 'Asia/Tokyo'))), toLowCardinality('low'), toDateTime(0)"
+    ).first_row
+    assert (row[0].tzinfo.key, row[0].hour) == ("America/Chicago", 10)
+    assert [row[1][0].hour, row[2]["k"].hour, row[3], row[4].hour] == [9, 9, "low", 0]
+    many = "SELECT number, toDateTime(number, 'Asia/Tokyo') AS at, toString(number) FROM numbers(200000)"
+    rows = client.query(many).result_rows
+    assert len(rows) == 200_000
+    assert (rows[-1][0], rows[-1][1].timestamp(), rows[-1][2]) == (199_999, 199_999, "199999")
+
+
+def test_bytes_that_are_no_text_may_stand_in_a_statement(client):
+    table = client.raw_query("SELECT number AS n, unhex('ff00fe') AS b FROM numbers(3) FORMAT Parquet")
+    rows = client.query("SELECT n, hex(b) FROM format(Parquet, $file$) ORDER BY n", parameters={"$file$": table})
+    assert rows.result_rows == [(0, "FF00FE"), (1, "FF00FE"), (2, "FF00FE")]
+
+
+def test_words_of_inserts_in_other_places(client):
+    client.command("CREATE TABLE t (s String) ENGINE = MergeTree ORDER BY s")
+    client.command("WITH {SELECT:Int32} AS x INSERT INTO t (s) FORMAT TSV\none;\n", parameters={"SELECT": 1})
+    client.command("WITH 'two' AS x INSERT INTO t SELECT x")
+    assert client.query("SELECT s FROM t ORDER BY s").result_rows == [("one;",), ("two",)]
+    assert client.query("WITH insert AS (SELECT 1 AS n) SELECT * FROM insert").result_rows == [(1,)]
+    assert client.query("SELECT 1 // don't stop; here").result_rows == [(1,)]
+    assert client.raw_query("SELECT 1;\u00a0") == b"1\n"
+    assert client.raw_query("FROM numbers(2) SELECT number") == b"0\n1\n"
+
+
+def test_what_was_asked_can_be_read_in_the_log(client, own_engines):
+    name = f"q{uuid.uuid4().hex}"
+    client.query("SELECT 'круг', count() FROM numbers(5)", settings={"query_id": name})
+    code_of(client.query, "SELECT throwIf(1)", settings={"query_id": f"{name}!"})
+    asked = "SELECT query, type, exception_code, result_rows FROM system.query_log WHERE query_id = {id:String}"
+    (row,) = client.query(asked, parameters={"id": name}).result_rows
+    assert row[0].startswith("SELECT 'круг', count() FROM numbers(5)")
+    assert row[1:] == ("QueryFinish", 0, 1)
+    assert client.query(asked, parameters={"id": f"{name}!"}).first_row[1:3] == ("ExceptionWhileProcessing", 395)
+    with connect(own_engines, session_id=name) as other:
+        other.command("SELECT 1")
+    seen = "SELECT DISTINCT type, user FROM system.session_log WHERE session_id = {id:String}"
+    assert client.query(seen, parameters={"id": name}).result_rows == [("LoginSuccess", "krug")]
+
+
+def test_a_request_refused_half_way_leaves_its_session_as_it_was(own_engines, database):
+    with connect(own_engines, session_id=str(uuid.uuid4())) as client:
+        assert code_of(client.command, "SELECT 1", settings={"database": database, "nothing_of_the_kind": "1"}) == 115
+        assert client.command("SELECT currentDatabase()") == "default"
 
 
 def test_threads_and_processes_work_side_by_side(own_engines, client, database):

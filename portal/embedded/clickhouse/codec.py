@@ -1,9 +1,12 @@
-"""Bodies that arrive and leave compressed."""
+"""Bodies that arrive and leave compressed, as HTTP's content encodings."""
 
+import bz2
+import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Protocol
 
+import brotli
 import lz4.frame
 import zstandard
 
@@ -11,6 +14,8 @@ from .errors import CANNOT_DECOMPRESS, NOT_IMPLEMENTED, ClickHouseError
 
 CHUNK = 1 << 20
 GZIP, DEFLATE = 31, 15
+LARGEST_WINDOW = 1 << 31  # what `zstd --long=31` makes
+FAILURES = (RuntimeError, EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, brotli.error)
 
 
 class _Decoder(Protocol):
@@ -21,11 +26,30 @@ class _Decoder(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
+class _Brotli:
+    """Brotli's decoder in the form of the others. It can't tell where a stream ends: a second one is an error."""
+
+    unused_data = None
+
+    def __init__(self) -> None:
+        self._decoder = brotli.Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        return self._decoder.is_finished()
+
+    def decompress(self, data: bytes, /) -> bytes:
+        return self._decoder.process(data)
+
+
 DECODERS: dict[str, Callable[[], _Decoder]] = {
     "gzip": lambda: zlib.decompressobj(GZIP),
     "deflate": lambda: zlib.decompressobj(DEFLATE),
     "lz4": lz4.frame.LZ4FrameDecompressor,
-    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+    "zstd": lambda: zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj(),
+    "br": _Brotli,
+    "xz": lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ),
+    "bz2": bz2.BZ2Decompressor,
 }
 
 
@@ -56,29 +80,37 @@ def _frames(pieces: Iterable[bytes], new: Callable[[], _Decoder]) -> Iterator[by
                 rest = b""
                 if decoder.eof:
                     rest, decoder = decoder.unused_data or b"", None
-    except (RuntimeError, zlib.error, zstandard.ZstdError) as error:
+    except FAILURES as error:
         raise ClickHouseError.of_ours(CANNOT_DECOMPRESS, f"Cannot decompress the body: {error}") from error
     if decoder is not None:
         raise ClickHouseError.of_ours(CANNOT_DECOMPRESS, "Cannot decompress the body: it ends too early")
 
 
 class Encoder:
-    """One frame over the whole answer, flushed with every piece so that a reader sees it at once."""
+    """One frame over the whole answer, flushed with every piece so that a reader sees it at once; plain without name."""
 
     _compress: Callable[[bytes], bytes]
-    _flush: Callable[[], bytes]
     _finish: Callable[[], bytes]
+    _flush: Callable[[], bytes] = bytes  # where the format knows no flush, the piece leaves with a later one
 
     def __init__(self, encoding: str) -> None:
         self._head = b""
-        if encoding == "lz4":
+        if not encoding:
+            self._compress, self._finish = bytes, bytes
+        elif encoding == "lz4":
             frame = lz4.frame.LZ4FrameCompressor(auto_flush=True)
             self._head = frame.begin()
-            self._compress, self._finish, self._flush = frame.compress, frame.flush, bytes
+            self._compress, self._finish = frame.compress, frame.flush
         elif encoding == "zstd":
             zstd = zstandard.ZstdCompressor(level=1).compressobj()
             self._compress, self._finish = zstd.compress, zstd.flush
             self._flush = lambda: zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        elif encoding == "br":
+            stream = brotli.Compressor(quality=1)
+            self._compress, self._finish, self._flush = stream.process, stream.finish, stream.flush
+        elif encoding in {"xz", "bz2"}:
+            block = lzma.LZMACompressor(preset=1) if encoding == "xz" else bz2.BZ2Compressor(1)
+            self._compress, self._finish = block.compress, block.flush
         else:
             deflate = zlib.compressobj(level=3, wbits=GZIP if encoding == "gzip" else DEFLATE)
             self._compress, self._finish = deflate.compress, deflate.flush
@@ -98,4 +130,6 @@ def chosen_encoding(accepted: str, *, enabled: bool) -> str:
     if not enabled:
         return ""
     wanted = {part.split(";")[0].strip().lower() for part in accepted.split(",") if not part.rstrip().endswith("q=0")}
-    return next((encoding for encoding in ("lz4", "zstd", "gzip", "deflate") if encoding in wanted), "")
+    return next(
+        (encoding for encoding in ("lz4", "zstd", "br", "gzip", "deflate", "xz", "bz2") if encoding in wanted), ""
+    )

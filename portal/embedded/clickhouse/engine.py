@@ -4,21 +4,27 @@ A connection costs under a millisecond, runs in parallel with others and keeps i
 request has its own, unless it belongs to a session.
 """
 
+import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
 import chdb.state.sqlitelike as chdb
 
-from .errors import NOT_IMPLEMENTED, READONLY, UNKNOWN_ELEMENT, ClickHouseError
-from .statement import Statement
+from . import wire
+from .codec import CHUNK
+from .errors import READONLY, UNKNOWN_ELEMENT, ClickHouseError
+from .statement import Statement, as_bytes, as_text, replaced
 
-FIRST_ANSWER = 1 << 20  # up to here an error still becomes a status, as with ClickHouse's own buffer
+IN_MEMORY = 8 << 20  # of a buffered answer; more waits on disk
 FILE_DESCRIPTORS = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+QUERY_ID = "Settings['log_comment']"  # of a running query: the engine gives it an id of its own
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # chDB makes a whole document of each piece of a stream: right only where documents put together are one document.
@@ -26,7 +32,7 @@ STREAMABLE = {
     "native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "csv", "rowbinary",
     "jsoneachrow", "jsonlines", "ndjson", "jsoncompacteachrow", "lineasstring",
 }  # fmt: skip
-NOT_STREAMABLE_WITH = {"TOTALS", "EXTREMES", "OUTPUT_FORMAT_JSON_ARRAY_OF_ROWS", "OUTFILE"}
+NOT_STREAMABLE_WITH = {"TOTALS", "EXTREMES", "OUTPUT_FORMAT_JSON_ARRAY_OF_ROWS"}
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,15 @@ class External:
     format: str
     data: bytes
 
+    def __post_init__(self) -> None:
+        _name(self.format)
+
 
 @dataclass(frozen=True)
 class Job:
     """One statement with all that a request says about it."""
 
+    query_id: str
     statement: Statement
     parameters: Mapping[str, str]
     settings: Mapping[str, str]
@@ -52,6 +62,7 @@ class Job:
     buffered: bool = False
     data: Iterable[bytes] = ()
     external: tuple[External, ...] = ()
+    protocol: int = 0  # what the client knows of the format Native
 
     @property
     def format(self) -> str:
@@ -60,18 +71,17 @@ class Job:
     @property
     def streams(self) -> bool:
         blocked = NOT_STREAMABLE_WITH & (self.statement.words | {name.upper() for name in self.settings})
-        readable = self.statement.verb in {"SELECT", "WITH"} and self.format.lower() in STREAMABLE
-        return readable and not blocked and not self.buffered
+        return self.statement.selects and self.format.lower() in STREAMABLE and not blocked
 
 
 @dataclass
 class Answer:
-    """The beginning of a result, and the rest while the engine still works on it."""
+    """A result. While it is `live` the engine still works on its later pieces."""
 
-    first: bytes
-    rest: Iterator[bytes] | None = None
-    cancel: Callable[[], None] = lambda: None  # ends the work on the rest; nothing to do once all has been read
-    summary: dict[str, str] = field(default_factory=dict)
+    body: Iterable[bytes] = ()
+    live: bool = False
+    cancel: Callable[[], None] = lambda: None  # ends the work; nothing to do once all has been read
+    summary: dict[str, int] = field(default_factory=dict)
 
 
 class Engine:
@@ -86,47 +96,57 @@ class Engine:
     def connect(self) -> chdb.Connection:
         return chdb.connect(self._directory)
 
+    def kill(self, query_id: str) -> None:
+        """End a running query, if there is one."""
+        with closing(self.connect()) as connection:
+            connection.query(f"KILL QUERY WHERE {QUERY_ID} = {_literal(query_id)} ASYNC")
+
     def run(self, connection: chdb.Connection, job: Job, *, in_session: bool) -> tuple[Answer, Callable[[], None]]:
         """The answer, and what to call when it has been read. Raises `ClickHouseError`."""
-        if job.readonly and not job.statement.only_reads:
+        readonly = job.readonly or job.settings.get("readonly", "0") != "0"
+        if readonly and not job.statement.only_reads:
             raise ClickHouseError.of_ours(
                 READONLY, "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly"
             )
+        undo: list[str] = []  # a session outlives the request; any other connection ends with it
+
+        def take_out() -> None:
+            for statement in reversed(undo) if in_session else ():
+                connection.query(statement)
+
         try:
-            undo = _prepare(connection, job, in_session=in_session)
             try:
-                return _execute(connection, job), undo
+                _prepare(connection, job, undo, in_session=in_session)
+                return _execute(connection, job), take_out
             except BaseException:
-                undo()
+                take_out()
                 raise
         except RuntimeError as error:
             raise ClickHouseError.of_engine(error) from error
 
 
-def _prepare(connection: chdb.Connection, job: Job, *, in_session: bool) -> Callable[[], None]:
-    """Bring the request's database, settings and tables into the connection; returns how to take them out again."""
+def _prepare(connection: chdb.Connection, job: Job, undo: list[str], *, in_session: bool) -> None:
+    """Bring the request's database, settings and tables into the connection; `undo` gets what takes them out again."""
     settings = dict(job.settings)
-    if job.readonly and not in_session:
-        settings |= {"readonly": "2"}
-    if in_session:
-        settings.pop("readonly", None)  # could not be taken back; `only_reads` has judged already
-    undo: list[str] = []
+    readonly = settings.pop("readonly", "2" if job.readonly else "0")
     if job.database:
-        undo += [f"USE {_identifier(_text(connection, 'SELECT currentDatabase()'))}"] if in_session else []
+        if in_session:
+            undo.append(f"USE {_identifier(_text(connection, 'SELECT currentDatabase()'))}")
         connection.query(f"USE {_identifier(job.database)}")
+    if in_session and settings:
+        undo += _former(connection, settings)
+    _set(connection, {"log_comment": job.query_id} | settings)
     for table in job.external:
         undo.append(f"DROP TEMPORARY TABLE IF EXISTS {_identifier(table.name)}")
         connection.query(f"CREATE TEMPORARY TABLE {_identifier(table.name)} ({table.structure})")
-        _insert(connection, f"INSERT INTO {_identifier(table.name)}", f"FORMAT {_name(table.format)}", [table.data], {})
-    if settings:
-        undo += _former(connection, settings) if in_session else []
-        connection.query("SET " + ", ".join(f"{_name(name)} = {_literal(value)}" for name, value in settings.items()))
+        into = Statement("", "INSERT", before=f"INSERT INTO {_identifier(table.name)}", after=f"FORMAT {table.format}")
+        _insert(connection, into, [table.data], {})
+    if readonly != "0" and not in_session:  # last, as it forbids the above; a session could not take it back
+        _set(connection, {"readonly": readonly})
 
-    def take_out() -> None:
-        for statement in undo if in_session else ():
-            connection.query(statement)
 
-    return take_out
+def _set(connection: chdb.Connection, settings: Mapping[str, str]) -> None:
+    connection.query("SET " + ", ".join(f"{_name(name)} = {_literal(value)}" for name, value in settings.items()))
 
 
 def _former(connection: chdb.Connection, settings: Mapping[str, str]) -> list[str]:
@@ -143,38 +163,89 @@ def _former(connection: chdb.Connection, settings: Mapping[str, str]) -> list[st
 
 
 def _execute(connection: chdb.Connection, job: Job) -> Answer:
-    statement, parameters = job.statement, dict(job.parameters)
+    statement, parameters = job.statement, job.parameters
     if statement.takes_data:
-        if statement.format == "Values" and parameters:  # only the statement itself knows parameters
+        if statement.format == "Values" and parameters and not statement.through_input:
+            # Only the statement itself knows parameters.
             text = f"{statement.before} {statement.after.removesuffix('FORMAT Values')} VALUES "
-            result = connection.query(text + b"".join(job.data).decode(), job.default_format, params=parameters)
-            return Answer(b"", summary=_written(result.storage_rows_read()))
-        result = _insert(connection, statement.before, statement.after, job.data, parameters)
-        return Answer(b"", summary=_written(result.rows_read()))
-    if statement.verb == "INSERT" and {"SELECT", "INPUT", "FORMAT"} <= statement.words:
-        raise ClickHouseError.of_ours(NOT_IMPLEMENTED, "This engine cannot read data in INSERT … SELECT FROM input()")
+            result = _ask(connection, text + as_text(b"".join(job.data)), job.default_format, parameters)
+            return Answer(summary=_written(result.storage_rows_read()))
+        result = _insert(connection, statement, job.data, parameters)
+        return Answer(summary=_written(result.storage_rows_read() if statement.through_input else result.rows_read()))
     if job.streams:
         return _stream(connection, job)
-    result = connection.query(statement.text, job.format, params=parameters)
-    return Answer(result.bytes() if result is not None else b"", summary=_read(result))
+    text = _with_our_ids(statement) if statement.verb == "KILL" else statement.text
+    result = _ask(connection, text, job.format, parameters)
+    if statement.verb == "INSERT":
+        return Answer(summary=_written(result.storage_rows_read()) | _read(result))
+    body = result.bytes() if result is not None else b""
+    return Answer([_block_head(job) + body] if body else [], summary=_read(result))
 
 
 def _stream(connection: chdb.Connection, job: Job) -> Answer:
-    stream = connection.send_query(job.statement.text, job.format, params=dict(job.parameters))
-    first: list[bytes] = []
-    size = rows = read = 0
-    for piece in stream:
-        first.append(piece.bytes())
-        size += len(first[-1])
-        rows += piece.rows_read()
-        read = max(read, piece.storage_rows_read())
-        if size > FIRST_ANSWER:
-            return Answer(b"".join(first), (piece.bytes() for piece in stream), stream.cancel)
-    return Answer(b"".join(first), summary={"read_rows": str(read), "result_rows": str(rows)})
+    """An answer whose first block is still in work has no status yet, and so can fail with one."""
+    summary = {"read_rows": 0, "read_bytes": 0, "result_rows": 0}
+    pieces = _pieces(connection, job, summary)
+    if job.buffered:
+        return Answer(_kept(pieces), summary=summary)
+    first = list(islice(pieces, 2))
+    if len(first) < 2:  # noqa: PLR2004  that was all
+        return Answer(first, summary=summary)
+    return Answer(chain(first, pieces), live=True, cancel=pieces.close, summary=dict(summary))
+
+
+def _pieces(connection: chdb.Connection, job: Job, summary: dict[str, int]) -> Generator[bytes]:
+    columns = _columns_with_zones(connection, job)
+    text, form = (job.statement.bare, "Buffers") if columns else (job.statement.text, job.format)
+    send: Any = connection.send_query  # declared for text, takes bytes as well
+    stream = send(as_bytes(text), form, params=dict(job.parameters))
+    try:
+        for piece in stream:
+            summary["read_rows"] += piece.storage_rows_read()
+            summary["read_bytes"] += piece.storage_bytes_read()
+            summary["result_rows"] += piece.rows_read()
+            block = piece.bytes()
+            yield _block_head(job) + (wire.native_of_buffers(block, columns) if columns else block)
+    finally:
+        stream.cancel()
+
+
+def _block_head(job: Job) -> bytes:
+    return wire.BLOCK_HEAD if job.format == "Native" and job.protocol >= wire.WITH_BLOCK_HEAD else b""
+
+
+def _columns_with_zones(connection: chdb.Connection, job: Job) -> list[tuple[str, str]]:
+    """The answer's names and types, if the client wants time zones that plain Native would leave out."""
+    if job.format != "Native" or job.protocol < wire.WITH_TIME_ZONES:
+        return []
+    try:
+        described = _ask(connection, f"DESCRIBE ({job.statement.bare}\n)", "JSONCompactEachRow", job.parameters)
+    except RuntimeError:
+        return []  # the statement itself will tell what is wrong with it
+    columns = [(name, kind) for name, kind, *_ in map(json.loads, described.bytes().splitlines())]
+    return columns if any("DateTime('" in kind for _, kind in columns) else []
+
+
+def _kept(pieces: Iterator[bytes]) -> Iterable[bytes]:
+    """All of the pieces, read now and kept until they are sent: in memory, or on disk if they are many."""
+    kept, size = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size > IN_MEMORY:
+            return _on_disk(chain(kept, pieces))
+    return kept
+
+
+def _on_disk(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the last reference to it
+    file.writelines(pieces)
+    file.seek(0)
+    return iter(lambda: file.read(CHUNK), b"")
 
 
 def _insert(
-    connection: chdb.Connection, before: str, after: str, data: Iterable[bytes], parameters: dict[str, str]
+    connection: chdb.Connection, statement: Statement, data: Iterable[bytes], parameters: Mapping[str, str]
 ) -> Any:
     """Insert through a nameless file, which ends with the request however that ends."""
     file: IO[bytes]
@@ -182,22 +253,36 @@ def _insert(
         file.writelines(data)
         file.flush()
         file.seek(0)
-        source = f"FROM INFILE '{FILE_DESCRIPTORS}/{file.fileno()}' COMPRESSION 'none'"
-        return connection.query(f"{before} {source} {after}", "TabSeparated", params=parameters)
+        path = f"'{FILE_DESCRIPTORS}/{file.fileno()}'"
+        if statement.through_input:
+            text = f"{statement.before} file({path}, {_name(statement.format or '')}, {statement.after}"
+        else:
+            text = f"{statement.before} FROM INFILE {path} COMPRESSION 'none' {statement.after}"
+        return _ask(connection, text, "TabSeparated", parameters)
 
 
-def _written(rows: int) -> dict[str, str]:
-    return {"written_rows": str(rows), "result_rows": str(rows)}
+def _with_our_ids(statement: Statement) -> str:
+    """KILL QUERY by the ids of the interface; those of the engine are its own. Waiting for the end (SYNC) hangs it."""
+    return replaced(statement.text, {"QUERY_ID": QUERY_ID, "SYNC": "ASYNC"})
 
 
-def _read(result: Any) -> dict[str, str]:
+def _written(rows: int) -> dict[str, int]:
+    return {"written_rows": rows, "result_rows": rows}
+
+
+def _read(result: Any) -> dict[str, int]:
     if result is None:
         return {}
     return {
-        "read_rows": str(result.storage_rows_read()),
-        "read_bytes": str(result.storage_bytes_read()),
-        "result_rows": str(result.rows_read()),
+        "read_rows": result.storage_rows_read(),
+        "read_bytes": result.storage_bytes_read(),
+        "result_rows": result.rows_read(),
     }
+
+
+def _ask(connection: chdb.Connection, text: str, form: str, parameters: Mapping[str, str]) -> Any:
+    query: Any = connection.query  # declared for text, takes bytes as well
+    return query(as_bytes(text), form, params=dict(parameters))
 
 
 def _text(connection: chdb.Connection, query: str) -> str:

@@ -3,18 +3,24 @@
 import hmac
 import json
 import secrets
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
+import chdb.state.sqlitelike as chdb
 from waitress.channel import ClientDisconnected
 from werkzeug import Response
 
 from . import USER
+from .blocks import LZ4, METHODS, pack
 from .codec import Encoder, chosen_encoding
-from .engine import Answer, Engine
+from .engine import Answer, Engine, Job
 from .errors import AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ClickHouseError
+from .log import Log, reads_log
 from .request import Request, job_of
+from .running import Running
 from .sessions import Sessions
 
 CONTENT_TYPES = {
@@ -24,7 +30,8 @@ CONTENT_TYPES = {
     "json": "application/json; charset=UTF-8",
     "jsoneachrow": "application/x-ndjson; charset=UTF-8",
 }
-Undo = Callable[[], None]
+LOGGED = {"read_rows", "read_bytes", "written_rows", "result_rows"}
+HTTP_METHODS = {"GET": 1, "POST": 2}  # as in the query log
 
 
 class Front:
@@ -34,6 +41,8 @@ class Front:
         self._engine = engine
         self._password = password
         self._sessions = Sessions(engine.connect)
+        self._running = Running(engine.kill)
+        self._log = Log()
 
     def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
         request = Request(environ)
@@ -45,11 +54,15 @@ class Front:
             return Response("Ok.\n", mimetype="text/html")
         if request.path != "/":
             return Response(f"There is no handle {request.path}\n", status=404, mimetype="text/plain")
+        query_id = request.args.get("query_id") or str(uuid.uuid4())
         try:
             self._authenticate(request)
-            return self._run(request)
+            response = self._run(request, query_id)
         except ClickHouseError as error:
-            return self._failure(error)
+            response = self._failure(error)
+        response.headers["X-ClickHouse-Query-Id"] = query_id
+        response.headers["X-ClickHouse-Timezone"] = request.args.get("session_timezone") or self._engine.timezone
+        return response
 
     def _authenticate(self, request: Request) -> None:
         basic = request.authorization
@@ -60,60 +73,57 @@ class Front:
         if not (user and password):
             raise ClickHouseError.of_ours(AUTHENTICATION_FAILED, "default: Authentication failed: no user and password")
         if user != USER or not hmac.compare_digest(password.encode(), self._password.encode()):
+            self._log.note("session_log", type="LoginFailure", user=user)
             raise ClickHouseError.of_ours(
                 AUTHENTICATION_FAILED, f"{user}: Authentication failed: password is incorrect, or there is no such user"
             )
 
-    def _run(self, request: Request) -> Response:
-        job = job_of(request)
+    def _run(self, request: Request, query_id: str) -> Response:
+        started = time.time()
+        entry: dict[str, Any] = {
+            "query_id": query_id,
+            "query_start_time_microseconds": f"{started:.6f}",
+            "user": USER,
+            "http_method": HTTP_METHODS.get(request.method, 0),
+            "http_user_agent": request.headers.get("User-Agent", ""),
+        }
+        with ExitStack() as after:  # what to undo when the answer has been read, or at once if there is none
+            self._running.begin(query_id, replace=request.switch("replace_running_query"))
+            after.callback(self._running.end, query_id)
+            after.callback(self._finished, entry, started)
+            try:
+                job = job_of(request, query_id)
+                entry |= {"query": job.statement.shown, "query_kind": job.statement.verb.capitalize()}
+                connection, in_session = self._connection(request, after)
+                if reads_log(job.statement.text):
+                    self._log.write(connection)
+                answer, undo = self._engine.run(connection, job, in_session=in_session)
+            except ClickHouseError as error:
+                entry |= {"exception_code": error.code, "exception": error.text}
+                raise
+            after.callback(undo)
+            after.callback(answer.cancel)
+            answer.summary["elapsed_ns"] = int((time.time() - started) * 1e9)
+            entry |= {name: number for name, number in answer.summary.items() if name in LOGGED}
+            return _success(request, job, answer, entry, after.pop_all())
+
+    def _connection(self, request: Request, after: ExitStack) -> tuple[chdb.Connection, bool]:
+        """A connection, and whether it belongs to a session."""
         session_id = request.args.get("session_id")
-        if session_id:
-            session = self._sessions.acquire(
-                session_id, timeout=request.args.get("session_timeout"), must_exist=request.switch("session_check")
-            )
-            connection = session.connection
-        else:
+        if not session_id:
             connection = self._engine.connect()
-
-        def let_go() -> None:
-            if session_id:
-                self._sessions.release(session_id, close=request.switch("close_session"))
-            else:
-                connection.close()
-
-        try:
-            answer, undo = self._engine.run(connection, job, in_session=bool(session_id))
-        except BaseException:
-            let_go()
-            raise
-        return self._success(
-            request, job.format if job.statement.answers or answer.first else None, answer, (undo, let_go)
+            after.callback(connection.close)
+            return connection, False
+        session = self._sessions.acquire(
+            session_id, timeout=request.args.get("session_timeout"), must_exist=request.switch("session_check")
         )
+        after.callback(self._sessions.release, session_id, close=request.switch("close_session"))
+        self._log.note("session_log", type="LoginSuccess", session_id=session_id, user=USER)
+        return session.connection, True
 
-    def _success(self, request: Request, form: str | None, answer: Answer, after: tuple[Undo, ...]) -> Response:
-        encoding = chosen_encoding(
-            request.headers.get("Accept-Encoding", ""), enabled=request.switch("enable_http_compression")
-        )
-        tag = secrets.token_hex(8)
-        if answer.rest is None:
-            _call_all(after)
-            body: bytes | Iterator[bytes] = _whole(answer.first, encoding)
-        else:
-            body = _pieces(answer.first, answer.rest, encoding, tag)
-        response = Response(
-            body, content_type=CONTENT_TYPES.get((form or "TabSeparated").lower(), "application/octet-stream")
-        )
-        if answer.rest is not None:
-            response.call_on_close(lambda: _call_all(after))
-            response.headers["X-ClickHouse-Exception-Tag"] = tag
-        if encoding:
-            response.headers["Content-Encoding"] = encoding
-        if form:
-            response.headers["X-ClickHouse-Format"] = form
-        response.headers["X-ClickHouse-Timezone"] = self._engine.timezone
-        response.headers["X-ClickHouse-Query-Id"] = request.args.get("query_id") or str(uuid.uuid4())
-        response.headers["X-ClickHouse-Summary"] = json.dumps(answer.summary)
-        return response
+    def _finished(self, entry: dict[str, Any], started: float) -> None:
+        kind = "ExceptionWhileProcessing" if "exception" in entry else "QueryFinish"
+        self._log.note("query_log", type=kind, query_duration_ms=int((time.time() - started) * 1000), **entry)
 
     def _failure(self, error: ClickHouseError) -> Response:
         response = Response(
@@ -131,32 +141,48 @@ def _asks_nothing(request: Request) -> bool:
     return request.method == "GET" and not request.args.get("query")
 
 
-def _whole(body: bytes, encoding: str) -> bytes:
-    if not encoding:
-        return body
-    encoder = Encoder(encoding)
-    return encoder.encode(body) + encoder.finish() if body else encoder.finish()
+def _success(request: Request, job: Job, answer: Answer, entry: dict[str, Any], after: ExitStack) -> Response:
+    if not answer.live:
+        after.close()
+    encoding = chosen_encoding(
+        request.headers.get("Accept-Encoding", ""), enabled=request.switch("enable_http_compression")
+    )
+    method = METHODS.get(request.args.get("network_compression_method", "").upper(), LZ4)
+    tag = secrets.token_hex(8)
+    body = _sent(answer, Encoder(encoding), method if request.switch("compress") else None, tag, entry, after)
+    form = job.format if job.statement.answers else None
+    response = Response(
+        b"".join(body) if isinstance(answer.body, list) else body,
+        content_type=CONTENT_TYPES.get((form or "TabSeparated").lower(), "application/octet-stream"),
+    )
+    if answer.live:
+        response.call_on_close(after.close)
+        response.headers["X-ClickHouse-Exception-Tag"] = tag
+    if encoding:
+        response.headers["Content-Encoding"] = encoding
+    if form:
+        response.headers["X-ClickHouse-Format"] = form
+    response.headers["X-ClickHouse-Summary"] = json.dumps({name: str(n) for name, n in answer.summary.items()})
+    return response
 
 
-def _pieces(first: bytes, rest: Iterator[bytes], encoding: str, tag: str) -> Iterator[bytes]:
+def _sent(
+    answer: Answer, encoder: Encoder, method: int | None, tag: str, entry: dict[str, Any], after: ExitStack
+) -> Iterator[bytes]:
     """The answer as it comes. An error in the middle ends the body with its text, without the last chunk."""
-    encoder = Encoder(encoding) if encoding else None
-    encode = encoder.encode if encoder else bytes
-    yield encode(first)
+
+    def wrapped(piece: bytes) -> bytes:
+        return encoder.encode(pack(piece, method) if method else piece)
+
     try:
-        for piece in rest:
-            yield encode(piece)
+        yield from map(wrapped, answer.body)
     except RuntimeError as problem:
-        text = ClickHouseError.of_engine(problem).text + "\n"
+        error = ClickHouseError.of_engine(problem)
+        entry |= {"exception_code": error.code, "exception": error.text}
+        after.close()
+        text = error.text + "\n"
         size = len(text.encode())
-        yield encode(f"\r\n__exception__\r\n{tag}\r\n{text}{size} {tag}\r\n__exception__\r\n".encode())
+        yield wrapped(f"\r\n__exception__\r\n{tag}\r\n{text}{size} {tag}\r\n__exception__\r\n".encode())
         raise ClientDisconnected from problem  # waitress then closes without the last chunk
-    if encoder:
-        yield encoder.finish()
-
-
-def _call_all(functions: Iterable[Undo]) -> None:
-    """All of them, the later ones also when an earlier one fails."""
-    with ExitStack() as stack:
-        for function in reversed(list(functions)):
-            stack.callback(function)
+    after.close()  # before the reader can know that it has read all: its next request may need the same session
+    yield encoder.finish()

@@ -5,12 +5,14 @@ from itertools import chain
 
 from werkzeug import Request as WerkzeugRequest
 
+from .blocks import unpacked
 from .codec import decoded
 from .engine import External, Job
-from .errors import NOT_IMPLEMENTED, UNKNOWN_ELEMENT, UNKNOWN_ROLE, ClickHouseError
+from .errors import UNKNOWN_ELEMENT, UNKNOWN_ROLE, ClickHouseError
 from .statement import Statement, begins_with_insert, parse
 
 HEAD = 1 << 16  # the statement of an insert ends within this many bytes
+UNCHECKED = "http_native_compression_disable_checksumming_on_decompress"
 
 # Arguments of the interface; any other is the name of a setting.
 PROTOCOL = {
@@ -33,12 +35,8 @@ class Request(WerkzeugRequest):
         return self.args.get(name, "0") not in {"0", "false", ""}
 
 
-def job_of(request: Request) -> Job:
+def job_of(request: Request, query_id: str) -> Job:
     """The work that a request asks for. Raises `ClickHouseError`."""
-    if request.switch("compress") or request.switch("decompress"):
-        raise ClickHouseError.of_ours(
-            NOT_IMPLEMENTED, "ClickHouse's own block compression over HTTP; use Content-Encoding"
-        )
     if role := request.args.get("role"):
         raise ClickHouseError.of_ours(UNKNOWN_ROLE, f"Role {role!r} is not found: this engine has no roles")
     is_form = request.mimetype == "multipart/form-data"
@@ -46,10 +44,13 @@ def job_of(request: Request) -> Job:
     arguments = dict(request.args) | fields
     external = tuple(_external(request)) if is_form else ()
     consumed = {f"{table.name}_{part}" for table in external for part in ("format", "structure", "types")}
-    body = () if is_form else decoded(request.stream, request.headers.get("Content-Encoding", "").lower())
+    body = iter(()) if is_form else decoded(request.stream, request.headers.get("Content-Encoding", "").lower())
+    if request.switch("decompress"):
+        body = unpacked(body, verify=not request.switch(UNCHECKED))
     query = "\n".join(filter(None, [request.args.get("query"), fields.get("query")]))
     statement, data = _statement(query.encode(), body)
     return Job(
+        query_id=query_id,
         statement=statement,
         data=data,
         parameters={name[6:]: value for name, value in arguments.items() if name.startswith("param_")},
@@ -63,7 +64,15 @@ def job_of(request: Request) -> Job:
         readonly=request.method != "POST",
         buffered=request.switch("wait_end_of_query"),
         external=external,
+        protocol=_number(request, "client_protocol_version"),
     )
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.args.get(name, "0")
+    if not text.isdecimal():
+        raise ClickHouseError.of_ours(UNKNOWN_ELEMENT, f"{name} is no number: {text!r}")
+    return int(text)
 
 
 def _statement(query: bytes, body: Iterable[bytes]) -> tuple[Statement, Iterable[bytes]]:
