@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     SMTP_URL: str = "smtp://127.0.0.1:1025"
     MAIL_FROM: str = "Krug <hello@krug.localhost>"
     TRANSLATIONS: Path | None = None
+    SMS_URL: str = ""  # https://SID:TOKEN@api.twilio.com?from=+15550100; empty: no text messages
     TRUSTED_PROXIES: int = Field(default=0, ge=0)
     METRICS_TOKEN: str = ""
     DEVELOPMENT: bool = False  # shows /_components

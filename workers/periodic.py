@@ -116,6 +116,14 @@ def clean() -> None:
         raise down
 
 
+@task(Queue.FAST, name="codes.forget", timeout=60)
+def forget_codes() -> None:
+    """One-time codes and links whose time is long over."""
+    from portal.identity.codes import forget_old
+
+    each_tenant(forget_old)
+
+
 def _until_done(step: Callable[[], int]) -> None:
     while step():
         pass

@@ -8,5 +8,6 @@ SCHEDULE: dict[str, int] = {
     "analytics.reconcile_recent": 600,
     "outbox.clean": 3600,
     "files.purge": 3600,
+    "codes.forget": 3600,
 }
 LOCAL: dict[str, int] = {"loyalty.recheck_tiers": 2, "analytics.reconcile": 3}

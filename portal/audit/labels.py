@@ -52,6 +52,8 @@ def _shop_acts() -> dict[str, str]:
 
 def _member_acts() -> dict[str, str]:
     return {
+        "code.issue": gettext("asked for a one-time code"),
+        "code.forget": gettext("dropped old one-time codes"),
         "member.register": gettext("enrolled a member"),
         "member.register_batch": gettext("enrolled members from a file"),
         "member.enrol_at_till": gettext("enrolled a member at the till"),

@@ -16,6 +16,7 @@ from portal.settings import ROOT
 
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL")
 MAIL_PORT_FROM_WEB = 25  # mail pages answer 25 ports above the portal: 8000 → 8025
+SMS_PORT_FROM_WEB = 26
 
 
 def secret_key(var: Path) -> str:
@@ -75,7 +76,10 @@ def up(*, demo: bool, port: int, var_dir: Path) -> None:
         smtp_port = choose(None, taken=frozenset())
         values = enter(var, engines.engines, port)
         os.environ.setdefault("SMTP_URL", f"smtp://127.0.0.1:{smtp_port}")
-        write_private(var / "run.json", {**values, "SMTP_URL": os.environ["SMTP_URL"]})
+        os.environ.setdefault("SMS_URL", f"http://krug:demo@127.0.0.1:{port + SMS_PORT_FROM_WEB}?from=Krug")
+        write_private(
+            var / "run.json", {**values, "SMTP_URL": os.environ["SMTP_URL"], "SMS_URL": os.environ["SMS_URL"]}
+        )
         _prepare(demo=demo, mail_url=f"http://localhost:{port + MAIL_PORT_FROM_WEB}")
     except BaseException:
         engines.stop()
@@ -107,6 +111,8 @@ def _add_background(supervisor: Supervisor, smtp_port: int, port: int, var: Path
         (python, "-m", "portal.embedded.smtp", str(smtp_port), str(var / "mail"), "--pages", pages),
         port=int(pages),
     )
+    texts = port + SMS_PORT_FROM_WEB
+    supervisor.add("sms", (python, "-m", "portal.embedded.sms", str(texts), str(var / "sms")), port=texts)
 
 
 def _prepare(*, demo: bool, mail_url: str) -> None:
@@ -141,6 +147,7 @@ def _announce(var: Path, port: int) -> None:
     lines += [
         "",
         f"  Mail that the portal sends: {demo['mail_url']}",
+        f"  Text messages that it sends: http://localhost:{port + SMS_PORT_FROM_WEB}",
         "  Safari does not resolve *.localhost; Chromium and Firefox do.",
     ]
     lines += ["  Ctrl-C stops everything; the data stays in " + str(var), ""]

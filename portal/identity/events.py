@@ -33,3 +33,54 @@ class MembersImported(Event):
     @property
     def aggregate_id(self) -> UUID:
         return self.first_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRequested(Event):
+    """Somebody asked for a one-time code; whom it goes to stands in `one_time_codes`."""
+
+    TYPE: ClassVar[str] = "code.requested"
+    AGGREGATE: ClassVar[str] = "code"
+
+    challenge_id: UUID
+
+    @property
+    def aggregate_id(self) -> UUID:
+        return self.challenge_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetRequested(Event):
+    """Somebody asked for a link to a new password; whom it goes to stands in `password_resets`."""
+
+    TYPE: ClassVar[str] = "reset.requested"
+    AGGREGATE: ClassVar[str] = "reset"
+
+    reset_id: UUID
+
+    @property
+    def aggregate_id(self) -> UUID:
+        return self.reset_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordChanged(Event):
+    """A member has a new password; `by` says how: reset, member."""
+
+    TYPE: ClassVar[str] = "password.changed"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactChanged(Event):
+    """A member's e-mail or phone is another; both stand in `contact_changes`."""
+
+    TYPE: ClassVar[str] = "contact.changed"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    change_id: UUID
+    kind: str

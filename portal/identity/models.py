@@ -27,7 +27,9 @@ class User(TenantOwned, Model):
 
     name: Mapped[str] = mapped_column(info=pii("erase"))
     email: Mapped[str | None] = mapped_column(info=pii("erase"))
+    email_confirmed_at: Mapped[datetime | None]
     phone: Mapped[str | None] = mapped_column(info=pii("erase"))
+    phone_confirmed_at: Mapped[datetime | None]
     username: Mapped[str | None] = mapped_column(info=pii("erase"))
     password_hash: Mapped[str | None] = mapped_column(info=pii("erase"))
     search_text: Mapped[str] = mapped_column(info=pii("erase"))
@@ -36,6 +38,7 @@ class User(TenantOwned, Model):
     card_number: Mapped[str] = mapped_column(info=pii("erase"))
     joined_at: Mapped[datetime]
     joined_via: Mapped[str] = mapped_column(info=pii("export"))
+    welcomed_at: Mapped[datetime | None]
     auth_epoch: Mapped[int] = mapped_column(server_default="0")
     suspended_at: Mapped[datetime | None]
     suspended_reason: Mapped[str | None] = mapped_column(info=pii("export"))
@@ -115,3 +118,122 @@ class LoginFailure(TenantOwned, Model):
     kind: Mapped[str] = mapped_column(info=pii("keep:account or address"))
     key: Mapped[str] = mapped_column(info=pii("keep:hash"))
     at: Mapped[datetime]
+
+
+class OneTimeCode(TenantOwned, Model):
+    """A one-time code on its way or just arrived: whom it was sent to, how often it was tried (S6).
+
+    Written for unknown people too; `code_hash` is made when the code is sent, and the code itself is kept nowhere.
+    `data`: what the code lets through, for instance the form of somebody who joins; emptied when it is used.
+    """
+
+    __tablename__ = "one_time_codes"
+    __table_args__ = (
+        tenant_fk("users", "member_id", ondelete="CASCADE"),
+        Index(None, "tenant_id", "target_key", "created_at"),
+        Index(None, "tenant_id", "expires_at"),
+    )
+
+    purpose: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    channel: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    target: Mapped[str] = mapped_column(info=pii("erase"))
+    target_key: Mapped[str] = mapped_column(info=pii("keep:hash"))
+    member_id: Mapped[UUID | None]
+    code_hash: Mapped[str | None] = mapped_column(info=pii("keep:secret"))
+    tries: Mapped[int] = mapped_column(server_default="0")
+    data: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("erase"))
+    locale: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
+class PasswordReset(TenantOwned, Model):
+    """A link to a new password, asked for by whoever typed `target`; half an hour, once (security.md 8)."""
+
+    __tablename__ = "password_resets"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "token_hash"),
+        tenant_fk("users", "member_id", ondelete="CASCADE"),
+        Index(None, "tenant_id", "target_key", "created_at"),
+        Index(None, "tenant_id", "expires_at"),
+    )
+
+    channel: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    target: Mapped[str] = mapped_column(info=pii("erase"))
+    target_key: Mapped[str] = mapped_column(info=pii("keep:hash"))
+    member_id: Mapped[UUID | None]
+    token_hash: Mapped[str | None] = mapped_column(info=pii("keep:secret"))
+    locale: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
+class ContactChange(TenantOwned, Model):
+    """An e-mail or phone that was replaced, so that the old one can be told."""
+
+    __tablename__ = "contact_changes"
+    __table_args__ = (
+        tenant_fk("users", "member_id", ondelete="CASCADE"),
+        Index(None, "tenant_id", "member_id"),
+        CheckConstraint("kind IN ('email','phone')", name="kind"),
+    )
+
+    member_id: Mapped[UUID]
+    kind: Mapped[str] = mapped_column(info=pii("keep:name of a field"))
+    old: Mapped[str | None] = mapped_column(info=pii("erase"))
+    new: Mapped[str | None] = mapped_column(info=pii("erase"))
+    changed_at: Mapped[datetime]
+
+
+class Consent(TenantOwned, Model):
+    """What a member agreed to: the purpose, the version of its text, the language they read it in."""
+
+    __tablename__ = "consents"
+    __table_args__ = (
+        tenant_fk("users", "member_id"),
+        Index(None, "tenant_id", "member_id", "purpose"),
+        CheckConstraint("purpose IN ('terms','privacy','marketing')", name="purpose"),
+    )
+
+    member_id: Mapped[UUID]
+    purpose: Mapped[str] = mapped_column(info=pii("export"))
+    version: Mapped[int]
+    locale: Mapped[str] = mapped_column(info=pii("export"))
+    agreed_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class ReferralCode(TenantOwned, Model):
+    """The code by which a member brings others; one each."""
+
+    __tablename__ = "referral_codes"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "member_id"),
+        UniqueConstraint("tenant_id", "code"),
+        tenant_fk("users", "member_id"),
+    )
+
+    member_id: Mapped[UUID]
+    code: Mapped[str] = mapped_column(info=pii("export"))
+    created_at: Mapped[datetime]
+
+
+class Referral(TenantOwned, Model):
+    """Who brought whom."""
+
+    __tablename__ = "referrals"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "member_id"),
+        tenant_fk("users", "member_id"),
+        tenant_fk("users", "referrer_id"),
+        Index(None, "tenant_id", "referrer_id", "created_at"),
+    )
+
+    member_id: Mapped[UUID]
+    referrer_id: Mapped[UUID]
+    code: Mapped[str] = mapped_column(info=pii("export"))
+    created_at: Mapped[datetime]

@@ -8,7 +8,16 @@ from sqlalchemy import Result, text
 
 from portal.kernel.primaries import own_transaction
 
-SIDE_TABLES = {"device_sessions", "login_failures", "otp_attempts", "api_key_uses", "notification_states"}
+SIDE_TABLES = {
+    "device_sessions",
+    "login_failures",
+    "otp_attempts",
+    "one_time_codes",
+    "password_resets",
+    "invitations",
+    "api_key_uses",
+    "notification_states",
+}
 TABLE = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.I)
 
 

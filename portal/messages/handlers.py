@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from portal.identity.events import MemberRegistered
+from portal.identity.events import CodeRequested, MemberRegistered
 from portal.kernel.outbox import Message, subscriber
 from portal.loyalty.events import TierChanged
 from portal.messages import mail
+from portal.messages.codes import send_codes
 from portal.messages.facts import purchase_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
@@ -46,3 +47,9 @@ def email_tier(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 def email_welcome(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """A mail for each new member."""
     return mail.send(messages, welcome_notices)
+
+
+@subscriber("messages.send_code", events=(CodeRequested,), transactional=False)
+def send_code(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A one-time code to whoever is to get it."""
+    return send_codes(messages)

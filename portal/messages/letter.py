@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from portal.kernel.outbox import Message
 from portal.messages.preferences import unsubscribe_token
-from portal.messages.texts import text_of
+from portal.messages.texts import Text, text_of
 from portal.settings import settings
 from portal.tenants import brand
 from portal.web.locale import locale_of
@@ -28,9 +28,12 @@ _PAGE = Markup("""\
 <p style="margin:0 0 24px">{body}</p>
 <p style="margin:0"><a href="{link}" style="display:inline-block;padding:12px 20px;border-radius:14px;background:{primary};color:{on_primary};font-weight:600;text-decoration:none">{open}</a></p>
 </div></div>
-<p style="max-width:480px;margin:16px auto 0;font-size:12px;line-height:16px">{why} <a href="{stop}" style="color:{ink}">{end}</a></p>
+<p style="max-width:480px;margin:16px auto 0;font-size:12px;line-height:16px">{why}{way_out}</p>
 </body></html>
 """)
+
+
+_WAY_OUT = Markup(' <a href="{stop}">{end}</a>')
 
 
 class AddressUnusable(ValueError):
@@ -48,43 +51,62 @@ def compose(message: Message, row: Mapping[str, Any], member: Any) -> EmailMessa
     Raises `AddressUnusable`.
     """
     tenant = g.tenant
-    to = _address(member)
     with locale_of(member, tenant) as locale:
-        said = text_of(row["kind"], row["data"])
-        stop = f"{tenant.base_url}/unsubscribe/{unsubscribe_token(member.id)}"
-        words = {
-            "title": said.title,
-            "body": said.body,
-            "link": tenant.base_url + said.path,
-            "open": gettext("Open %(tenant)s", tenant=tenant.name),
-            "why": gettext("You get this mail as a member of %(tenant)s.", tenant=tenant.name),
-            "end": gettext("Stop these mails"),
-            "stop": stop,
-            "tenant": tenant.name,
-            "locale": locale,
-        }
+        mail = write(
+            text_of(row["kind"], row["data"]),
+            to=_address(member),
+            locale=locale,
+            why=gettext("You get this mail as a member of %(tenant)s.", tenant=tenant.name),
+            stop=f"{tenant.base_url}/unsubscribe/{unsubscribe_token(member.id)}",
+        )
+    mail["Date"] = format_datetime(message.recorded_at)
+    mail["Message-ID"] = message_id(message, member)
+    return mail
+
+
+def write(
+    said: Text, *, to: Address, locale: str, why: str, button: str = "", link: str = "", stop: str = ""
+) -> EmailMessage:
+    """A mail in the language being spoken; `link` of the button (the tenant's page of `said` unless given), `stop` is
+    the way out of further ones. Date and Message-ID are the caller's.
+    """
+    tenant = g.tenant
+    words = {
+        "title": said.title,
+        "body": said.body,
+        "link": link or tenant.base_url + said.path,
+        "open": button or gettext("Open %(tenant)s", tenant=tenant.name),
+        "why": why,
+        "tenant": tenant.name,
+        "locale": locale,
+    }
+    end = gettext("Stop these mails")
     mail = EmailMessage()
     mail["Subject"] = _line(said.title)
     mail["From"] = Address(display_name=_line(tenant.name), addr_spec=parseaddr(settings().MAIL_FROM)[1])
     mail["To"] = to
-    mail["Date"] = format_datetime(message.recorded_at)
-    mail["Message-ID"] = message_id(message, member)
     mail["Auto-Submitted"] = "auto-generated"  # no out-of-office answers
-    mail["List-Unsubscribe"] = f"<{stop}>"
-    mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
-    mail.set_content(
-        "{title}\n\n{body}\n\n{open}: {link}\n\n-- \n{why}\n{end}: {stop}\n".format(**words), cte="quoted-printable"
-    )
-    mail.add_alternative(str(_PAGE.format(**words, **_colours())), subtype="html", cte="quoted-printable")
+    if stop:
+        mail["List-Unsubscribe"] = f"<{stop}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
+    plain = "{title}\n\n{body}\n\n{open}: {link}\n\n-- \n{why}\n".format(**words) + (f"{end}: {stop}\n" if stop else "")
+    mail.set_content(plain, cte="quoted-printable")
+    page = _PAGE.format(**words, **_colours(), way_out=_WAY_OUT.format(stop=stop, end=end) if stop else "")
+    mail.add_alternative(str(page), subtype="html", cte="quoted-printable")
     mail["Content-Language"] = locale  # last: setting the content takes headers of this family away
     return mail
 
 
-def _address(member: Any) -> Address:
+def address(email: str, name: str = "") -> Address:
+    """Where a mail goes. Raises `AddressUnusable`."""
     try:
-        return Address(display_name=_line(member.name), addr_spec=member.email)
+        return Address(display_name=_line(name), addr_spec=email)
     except (ValueError, IndexError, HeaderParseError) as error:
         raise AddressUnusable from error
+
+
+def _address(member: Any) -> Address:
+    return address(member.email, member.name)
 
 
 def _colours() -> dict[str, str]:

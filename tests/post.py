@@ -1,10 +1,14 @@
-"""A real mail server for tests: it keeps what it takes, and refuses when told to."""
+"""A real mail server and the demo's SMS provider for tests: they keep what they take; mail is refused when told to."""
 
+import re
 import socket
+import threading
 
 import pytest
+import waitress
 from aiosmtpd.controller import Controller
 
+from portal.embedded.sms import SmsProvider
 from portal.settings import settings
 
 
@@ -30,7 +34,11 @@ class Sink:
 
     def to(self, person):
         """Mails to one person."""
-        return [mail for mail in self.mails if person.email in mail["To"]]
+        return self.at(person.email)
+
+    def at(self, address):
+        """Mails to one address."""
+        return [mail for mail in self.mails if address in mail["To"]]
 
 
 @pytest.fixture
@@ -55,4 +63,39 @@ def dead_server(app, monkeypatch):
     monkeypatch.setenv("SMTP_URL", "smtp://127.0.0.1:1")
     settings.cache_clear()
     yield
+    settings.cache_clear()
+
+
+class Texts:
+    """What the SMS provider took."""
+
+    def __init__(self, provider):
+        self.provider = provider
+
+    def to(self, number):
+        """Bodies of the messages to a number, the newest first."""
+        return [message["body"] for message in self.provider.messages(number)]
+
+    def code_to(self, number):
+        """The code in the newest message to a number; None when there is none."""
+        bodies = self.to(number)
+        return code_in(bodies[0]) if bodies else None
+
+
+def code_in(text):
+    """The one-time code in a text."""
+    return re.search(r"\b\d{6}\b", text)[0]
+
+
+@pytest.fixture
+def texts(app, monkeypatch, tmp_path):
+    """SMS_URL points at the demo's own provider, which speaks the real protocol."""
+    provider = SmsProvider(tmp_path / "sms")
+    server = waitress.create_server(provider, host="127.0.0.1", port=0, threads=2)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    monkeypatch.setenv("SMS_URL", f"http://krug:secret@127.0.0.1:{server.effective_port}?from=Krug")
+    settings.cache_clear()
+    yield Texts(provider)
+    server.close()
     settings.cache_clear()

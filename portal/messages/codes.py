@@ -1,0 +1,114 @@
+"""One-time codes on their way out, by mail and by SMS, in the language in which they were asked for (S6)."""
+
+import logging
+import smtplib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from email.utils import format_datetime
+from types import SimpleNamespace
+from uuid import UUID
+
+from flask import g
+from flask_babel import gettext
+from requests import RequestException
+
+from portal.extensions import db
+from portal.identity import codes
+from portal.identity.sessions import real_now
+from portal.kernel.model import new_id
+from portal.kernel.outbox import Message
+from portal.messages import sms
+from portal.messages.letter import AddressUnusable, address, write
+from portal.messages.smtp import MailServer
+from portal.messages.texts import Text
+from portal.settings import settings
+from portal.web.locale import locale_of
+
+PERMANENT = 500  # SMTP's 5xx
+log = logging.getLogger(__name__)
+
+
+def send_codes(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """Make and send each code that somebody is to get; returns what failed, for the outbox to try again."""
+    failures: dict[UUID, Exception] = {}
+    for message in messages:
+        challenge = UUID(message.data["challenge_id"])
+        code = codes.mint(challenge)
+        db.session.rollback()
+        if code is None or code.channel not in codes.channels:
+            continue
+        try:
+            codes.channels[code.channel].send(code)
+        except (sms.SmsRefused, AddressUnusable) as refused:
+            log.info("code %s: %s", challenge, type(refused).__name__)
+        except (OSError, smtplib.SMTPException, RequestException) as error:
+            failures[message.id] = error
+            continue
+        codes.mark_sent(challenge)
+    return failures
+
+
+def by_mail(code: codes.Outgoing) -> None:
+    """The code as a mail; raises OSError, smtplib.SMTPException or `AddressUnusable`."""
+    with spoken(code.locale) as locale:
+        said = Text(
+            gettext("%(code)s is your code for %(tenant)s", code=code.code, tenant=g.tenant.name),
+            f"{_what_for(code.purpose)} {_warning()}",
+            "/",
+            "key",
+        )
+        send_mail(said, code.target, code.name, locale, str(new_id()))  # each try has a code of its own
+
+
+def by_sms(code: codes.Outgoing) -> None:
+    """The code as a text message; raises `sms.SmsFailed` or `sms.SmsRefused`."""
+    with spoken(code.locale):
+        first = gettext("%(code)s is your code for %(tenant)s", code=code.code, tenant=g.tenant.name)
+        sms.send(code.target, f"{first}. {_warning()}")
+
+
+def send_mail(said: Text, to: str, name: str, locale: str, key: str, *, button: str = "", link: str = "") -> None:
+    """A mail about an account's safety to an address that need not be a member's; `key` makes its Message-ID.
+
+    Raises OSError, smtplib.SMTPException or `AddressUnusable`; an address that is refused for good is left alone.
+    """
+    why = gettext("Somebody, probably you, asked for it at %(tenant)s.", tenant=g.tenant.name)
+    mail = write(said, to=address(to, name), locale=locale, why=why, button=button, link=link)
+    mail["Date"] = format_datetime(real_now())
+    mail["Message-ID"] = f"<{key}@{g.tenant.host}>"
+    db.session.rollback()
+    try:
+        with MailServer() as server:
+            server.send(mail)
+    except smtplib.SMTPRecipientsRefused as refused:
+        number, _ = next(iter(refused.recipients.values()))
+        if number < PERMANENT:
+            raise
+
+
+@contextmanager
+def spoken(locale: str) -> Iterator[str]:
+    """Speak the language in which something was asked for."""
+    with locale_of(SimpleNamespace(locale=locale), g.tenant) as chosen:
+        yield chosen
+
+
+def _what_for(purpose: str) -> str:
+    purposes = {
+        "sign_in": gettext("Type it on the page to sign in."),
+        "join": gettext("Type it on the page to join."),
+        "contact": gettext("Type it on the page to confirm this contact."),
+    }
+    return purposes.get(purpose, gettext("Type it on the page that asks for it."))
+
+
+def _warning() -> str:
+    return gettext("It holds for ten minutes. Nobody of ours asks for it; if it was not you who asked, do nothing.")
+
+
+def _sms_offered() -> bool:
+    return bool(settings().SMS_URL)
+
+
+codes.register_channel(codes.Channel(codes.EMAIL, by_mail))
+codes.register_channel(codes.Channel(codes.SMS, by_sms, _sms_offered))
