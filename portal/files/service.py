@@ -5,6 +5,7 @@ between leaves an `uploading` row, and `purge` takes it away with its bytes.
 """
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 from portal.settings import settings
 
+log = logging.getLogger(__name__)
 MIB = 1024 * 1024
 CHUNK = 256 * 1024
 LARGEST: dict[str, int] = {"import": 64 * MIB}
@@ -52,6 +54,18 @@ class FileTooLarge(FileRefused):
     code, status = "file.too_large", 413
 
 
+class NoRoom(PortalError):
+    """The store cannot take it: it is full, or out of reach (F8)."""
+
+    code, status = "file.no_room", 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            gettext("There is no room to keep the file just now. Nothing was saved; try again in a few minutes."),
+            retry_after=60,
+        )
+
+
 class LinkExpired(PortalError):
     """A download link is good for a day."""
 
@@ -68,7 +82,7 @@ def store(
     expires_at: datetime | None = None,
     mime: str | None = None,
 ) -> UUID:
-    """Keep a file and return its id. Raises `FileRefused`; then nothing of it is left.
+    """Keep a file and return its id. Raises `FileRefused` and `NoRoom`; then nothing of it is left.
 
     `mime` is for files that the portal itself wrote; what people send is looked at.
     """
@@ -79,6 +93,10 @@ def store(
     except FileRefused:
         _drop(file_id)
         raise
+    except OSError as error:
+        log.exception("the store of files does not take %s", path)
+        _drop(file_id)
+        raise NoRoom from error
     _ready(file_id, measured.sha256.hexdigest(), measured.size, mime or measured.mime)
     return file_id
 

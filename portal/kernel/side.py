@@ -1,4 +1,4 @@
-"""The third place that commits: one statement on a connection of its own, for counters and traces (D7)."""
+"""The third place that commits: one statement beside a command or in its place, for counters and traces (D7)."""
 
 import re
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from flask import g
 from sqlalchemy import Result, text
 
+from portal.extensions import db
+from portal.kernel.journal import journal
 from portal.kernel.primaries import own_transaction
 
 SIDE_TABLES = {
@@ -39,3 +41,18 @@ def side_transaction(statement: str, parameters: dict[str, Any]) -> list[Any]:
             return list(result) if getattr(result, "returns_rows", False) else []
     finally:
         g.side = before
+
+
+def instead(statement: str, parameters: dict[str, Any]) -> None:
+    """Commit this one write on one of `SIDE_TABLES` in place of the command around it, which has written nothing and is refused next.
+
+    On the command's own connection, whose row locks hold until it is counted: callers at the same moment come one after the
+    other, and nobody waits for a second connection while holding one. Raises ValueError as `side_transaction`, or after a write.
+    """
+    named = TABLE.match(statement)
+    if named is None or named[1] not in SIDE_TABLES:
+        raise ValueError(f"only {', '.join(sorted(SIDE_TABLES))} are written on the side")
+    if journal().changes or journal().events:
+        raise ValueError("the command has written already")
+    db.session.execute(text(statement), parameters)
+    db.session.commit()

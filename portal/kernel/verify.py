@@ -51,6 +51,7 @@ DRAINED: Mapping[str, Check] = {
 ACROSS = (
     "I11 a row names one of another tenant",
     "I11 a row names one that is not there",
+    "I15 a text that the portal wrote tells of another tenant",
 )
 TWO_HOMES = "I11 a tenant lives on two primaries"
 
@@ -76,13 +77,15 @@ def across_tenants() -> Iterator[tuple[str, list[str]]]:
 
 def across(connection: psycopg.Connection) -> Iterator[tuple[str, list[str]]]:
     """By the catalogue: no column of a tenant's row holds the id of a row of another, and no foreign key one that is not
-    there, as a database repaired with triggers off may.
+    there, as a database repaired with triggers off may; nor does what the portal wrote as JSON (messages, notices, the audit
+    log, jobs and their results) speak of the tenant or a row of another (I15).
     """
     owned = [row[0] for row in connection.execute(_OWNED)]
     named = connection.execute(_NAMED).fetchall()
     keys = connection.execute(_KEYS).fetchall()
     yield ACROSS[0], _foreign(connection, owned, named)
     yield ACROSS[1], [row for key in keys for row in _missing(connection, *key)]
+    yield ACROSS[2], _told(connection, owned, connection.execute(_JSON).fetchall())
 
 
 _OWNED = """
@@ -94,6 +97,12 @@ SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = 
  WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND a.atttypid = 'uuid'::regtype AND a.attnum > 0
    AND NOT a.attisdropped AND a.attname NOT IN ('tenant_id', 'id') AND has_table_privilege(c.oid, 'SELECT')
    AND EXISTS (SELECT 1 FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = 'tenant_id') ORDER BY 1, 2"""
+_JSON = """
+SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace AND a.atttypid = 'jsonb'::regtype
+   AND a.attnum > 0 AND NOT a.attisdropped AND has_table_privilege(c.oid, 'SELECT')
+   AND EXISTS (SELECT 1 FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = 'tenant_id' AND t.attnum > 0) ORDER BY 1, 2"""
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _KEYS = """
 SELECT k.conrelid::regclass::text, k.confrelid::regclass::text,
        array(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY u (n, i) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY i)::text[],
@@ -117,6 +126,24 @@ def _foreign(connection: psycopg.Connection, owned: list[str], named: list[tuple
         " HAVING bool_and(i.tenant_id <> r.tenant_id)"
     ).format(ids=ids, refs=refs)
     return [f"{what} {ref} of tenant {tenant}" for what, ref, tenant in connection.execute(statement)]
+
+
+def _told(connection: psycopg.Connection, owned: list[str], columns: list[tuple[str, str]]) -> list[str]:
+    ids = [sql.SQL("SELECT tenant_id, id FROM {}").format(sql.Identifier(table)) for table in owned]
+    ids.append(sql.SQL("SELECT id, id FROM tenants"))
+    told = [
+        sql.SQL("SELECT {}::text AS what, tenant_id, (regexp_matches({}::text, {}, 'g'))[1]::uuid AS ref FROM {}").format(
+            sql.Literal(f"{table}.{column}"), sql.Identifier(column), sql.Literal(_UUID), sql.Identifier(table)
+        )
+        for table, column in columns
+    ]
+    union = sql.SQL(" UNION ALL ")
+    statement = sql.SQL(
+        "WITH ids AS MATERIALIZED ({ids}), told AS (SELECT DISTINCT what, tenant_id, ref FROM ({told}) t)"
+        " SELECT t.what, t.ref, t.tenant_id FROM told t JOIN ids i ON i.id = t.ref GROUP BY t.what, t.ref, t.tenant_id"
+        " HAVING bool_and(i.tenant_id <> t.tenant_id)"
+    ).format(ids=union.join(ids), told=union.join(told))
+    return [f"{what} speaks to tenant {tenant} of {ref}" for what, ref, tenant in connection.execute(statement)]
 
 
 def _missing(

@@ -20,7 +20,7 @@ from portal.kernel import clock
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import PortalError
 from portal.kernel.model import new_id
-from portal.kernel.side import side_transaction
+from portal.kernel.side import instead
 from portal.kernel.tenancy import current_tenant_id
 from portal.purchases.events import SpendCodeRequested
 from portal.purchases.models import SpendCode
@@ -158,7 +158,7 @@ def _use(typed: str, business_id: UUID, member_id: UUID, amount: int) -> None:
     if row.tries >= TRIES:
         raise CodeWrong(gettext("This code was tried too often. Send the member a new one."))
     if not hmac.compare_digest(digits_of(row.id).encode(), typed.strip().encode()):
-        side_transaction(
+        instead(
             "INSERT INTO otp_attempts (tenant_id, id, purpose, subject_id, at) VALUES (:tenant, :id, :purpose, :subject, :now)",
             {**{k: values[k] for k in ("tenant", "purpose", "now")}, "id": new_id(), "subject": row.id},
         )

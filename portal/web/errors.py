@@ -1,8 +1,10 @@
 """What a person sees when something is refused or broken: what happened, what was kept, what to do."""
 
+import errno
 import logging
 from typing import Any
 
+import psycopg
 from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
@@ -17,6 +19,8 @@ from portal.web.fragments import wants_fragment
 log = logging.getLogger(__name__)
 LOCKED = {"55P03", "57014"}  # lock not available, statement cancelled
 STORE_DOWN = 503
+RETRY = {"Retry-After": "5"}
+OUT_OF_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
 
 
 def init_app(app: Flask) -> None:
@@ -26,6 +30,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, on_csrf)
     app.register_error_handler(DBAPIError, on_database)
     app.register_error_handler(PoolTimeout, on_database)
+    app.register_error_handler(psycopg.OperationalError, on_database)  # of statements that go past SQLAlchemy
     app.register_error_handler(Exception, on_crash)
 
 
@@ -58,30 +63,46 @@ def on_portal_error(error: PortalError) -> Response:
 def on_database(error: Exception) -> Response:
     """A lock that took too long is 503 with Retry-After, and so is a database that does not answer."""
     db.session.rollback()
-    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+    sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None)
     if sqlstate in LOCKED:
         return on_portal_error(Busy())
     if isinstance(error, PoolTimeout) or (
-        isinstance(error, OperationalError) and (sqlstate or "08")[:2] in {"08", "57", "53"}
+        isinstance(error, OperationalError | psycopg.OperationalError) and (sqlstate or "08")[:2] in {"08", "57", "53"}
     ):
         log.warning("the database does not answer: %s", error)
-        return answer(
-            STORE_DOWN,
-            "unavailable",
-            gettext("The service is busy or restarting. Nothing was lost; try again in a minute."),
-            {"Retry-After": "5"},
-        )
+        return _unavailable()
     return on_crash(error)
 
 
 def on_crash(error: Exception) -> Response:
-    """A defect of ours: logged with the request's id, told without details."""
+    """A defect of ours: logged with the request's id, told without details. A machine without room is no defect (F13)."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) in OUT_OF_ROOM:
+        return _without_room(error)
     log.exception("%s %s failed", request.method, request.environ.get("krug.shown_path", request.path), exc_info=error)
     try:
         db.session.rollback()
     except Exception:  # noqa: BLE001  the page must still be answered
         db.session.remove()
     return answer(500, "internal", "")
+
+
+def _without_room(error: Exception) -> Response:
+    """No memory, no file, no disk: what was begun is given up, and the next caller finds the room that it took."""
+    db.session.remove()
+    log.error("the machine has no room: %s", error)
+    try:
+        return _unavailable()
+    except (MemoryError, OSError):  # too little even for the page
+        return Response("Busy. Nothing was lost; try again in a minute.\n", STORE_DOWN, RETRY, mimetype="text/plain")
+
+
+def _unavailable() -> Response:
+    return answer(
+        STORE_DOWN,
+        "unavailable",
+        gettext("The service is busy or restarting. Nothing was lost; try again in a minute."),
+        RETRY,
+    )
 
 
 def answer(status: int, code: str, message: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:

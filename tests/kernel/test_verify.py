@@ -141,10 +141,12 @@ def test_each_damage_is_counted_and_none_is_seen_without(business, damaged):
         ("UPDATE ledger_entries SET account_id = (SELECT id FROM wallet_accounts WHERE tenant_id = %(other)s LIMIT 1) WHERE tenant_id = %(t)s", verify.ACROSS[0]),
         ("UPDATE purchases SET member_id = %(foreign)s WHERE tenant_id = %(t)s", verify.ACROSS[1]),
         ("DELETE FROM businesses WHERE tenant_id = %(t)s", verify.ACROSS[1]),
+        ("UPDATE outbox_messages SET data = data || jsonb_build_object('about', ARRAY[%(foreign)s::text]) WHERE tenant_id = %(t)s", verify.ACROSS[2]),
+        ("UPDATE audit_entries SET changes = jsonb_build_array(%(other)s::text) WHERE tenant_id = %(t)s", verify.ACROSS[2]),
     ],
 )  # fmt: skip
 def test_a_row_of_two_tenants_is_counted(business, damaged, damage, name):
-    """I11, with a foreign key (`member_id`) and without one (`cashier_id`, `account_id`)."""
+    """I11 and I15, with a foreign key (`member_id`) and without one (`cashier_id`, `account_id`)."""
     assert {what: found for what, found in verify.across(damaged) if found} == {}
     values = {"t": CIRCLE.id, "other": GLOBEX.id, "foreign": TRENT.id}
     assert damaged.execute(damage, values).rowcount

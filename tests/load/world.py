@@ -47,6 +47,13 @@ def until(condition: Callable[[], object], within: float = PATIENCE_S, every: fl
     return found
 
 
+def disk(folder: Path, size: str, *, again: bool = False) -> None:
+    """A disk of this size, as mount(8) writes it, at the folder; `again` changes its size. Wants root."""
+    folder.mkdir(exist_ok=True)
+    options = f"size={size},mode=0755" + (",remount" if again else "")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "krug", folder], check=True)
+
+
 class Engine:
     """PostgreSQL, Valkey or ClickHouse, as `portal up` starts it, always on the same port; may be killed and started."""
 
@@ -121,11 +128,16 @@ class World:
         mail: bool = False,
         durable: bool = True,
         given: dict[str, str] | None = None,
+        small: dict[str, str] | None = None,
         **env: str,
     ) -> Iterator["World"]:
-        """Engines of its own, migrated, with people. `given`: addresses of engines that the proof runs itself."""
+        """Engines of its own, migrated, with people. `given`: addresses of engines that the proof runs itself. `small`: disks of
+        so much memory, by the name of their folder in var.
+        """
         var = Path(tempfile.mkdtemp(prefix="krug-prove-"))
         (var / "log").mkdir()
+        for name, size in (small or {}).items():
+            disk(var / name, size)
         ports, engines = {}, {}
         for name in ADDRESSES:
             if ADDRESSES[name] not in (given or {}):
@@ -151,6 +163,8 @@ class World:
             yield world
         finally:
             world.close()
+            for name in small or {}:
+                subprocess.run(["umount", "-l", var / name], check=False)
             shutil.rmtree(var, ignore_errors=True)
 
     @classmethod
@@ -240,6 +254,11 @@ class World:
             return refused.code, refused.read()
         except OSError:
             return 0, b""
+
+    def crashes(self) -> str:
+        """The last defects that the web's log speaks of."""
+        lines = (self.var / "log" / "web.log").read_text(errors="replace").splitlines()
+        return "\n".join([line[-3000:] for line in lines if "Traceback" in line or "failed" in line][-3:])
 
     # what stands in the database
 

@@ -1,11 +1,14 @@
 """record_purchase: the main job, by itself."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from threading import get_ident
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from portal.extensions import db
 from portal.identity.service import suspend
@@ -295,6 +298,44 @@ def test_five_wrong_codes_end_it_even_for_the_right_one(acting):
                 buy(50_000, bonus_to_spend=2_000, confirmed_by=f"code:{wrong}")
         with pytest.raises(confirmations.CodeWrong, match="too often"):
             buy(50_000, bonus_to_spend=2_000, confirmed_by=f"code:{digits}")
+
+
+@pytest.mark.commits
+def test_guessers_at_the_same_moment_have_five_tries_and_one_connection_each(app, acting):
+    """Broken once: counted on a connection beside the command's, a guesser held two of the pool's."""
+    with acting(CIRCLE, BOB):
+        buy(1_000_000)
+        set_shop(spend_confirmation="code")
+        confirmations.request_code(CAFE.id, ALICE.id, 2_000, "RUB")
+        digits = confirmations.open_codes(ALICE.id)[0]["digits"]
+        pool = db.engine.pool
+    wrong = f"code:{(int(digits) + 1) % 10**6:06}"
+    held, most = Counter(), Counter()
+
+    def taken(*_):
+        held[get_ident()] += 1
+        most[get_ident()] = max(most[get_ident()], held[get_ident()])
+
+    def given_back(*_):
+        held[get_ident()] -= 1
+
+    def guess(_):
+        with acting(CIRCLE, BOB):
+            try:
+                buy(50_000, bonus_to_spend=2_000, confirmed_by=wrong)
+            except confirmations.CodeWrong as refused:
+                return "often" if "often" in str(refused) else "wrong"
+
+    event.listen(pool, "checkout", taken)
+    event.listen(pool, "checkin", given_back)
+    try:
+        with ThreadPoolExecutor(4) as callers:
+            answers = Counter(callers.map(guess, range(12)))
+    finally:
+        event.remove(pool, "checkout", taken)
+        event.remove(pool, "checkin", given_back)
+    assert answers == {"wrong": 5, "often": 7}
+    assert set(most.values()) == {1}
 
 
 def test_the_code_is_in_no_message_and_no_audit_entry(acting):
