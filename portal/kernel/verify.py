@@ -129,12 +129,14 @@ def _foreign(connection: psycopg.Connection, owned: list[str], named: list[tuple
 
 
 def _told(connection: psycopg.Connection, owned: list[str], columns: list[tuple[str, str]]) -> list[str]:
-    ids = [sql.SQL("SELECT tenant_id, id FROM {}").format(sql.Identifier(table)) for table in owned]
-    ids.append(sql.SQL("SELECT id, id FROM tenants"))
+    ids = [
+        sql.SQL("SELECT {}, id FROM {}").format(sql.Identifier(tenant), sql.Identifier(table))
+        for tenant, table in [("id", "tenants"), *(("tenant_id", table) for table in owned)]
+    ]
     told = [
-        sql.SQL("SELECT {}::text AS what, tenant_id, (regexp_matches({}::text, {}, 'g'))[1]::uuid AS ref FROM {}").format(
-            sql.Literal(f"{table}.{column}"), sql.Identifier(column), sql.Literal(_UUID), sql.Identifier(table)
-        )
+        sql.SQL(
+            "SELECT {}::text AS what, tenant_id, (regexp_matches({}::text, {}, 'g'))[1]::uuid AS ref FROM {}"
+        ).format(sql.Literal(f"{table}.{column}"), sql.Identifier(column), sql.Literal(_UUID), sql.Identifier(table))
         for table, column in columns
     ]
     union = sql.SQL(" UNION ALL ")
