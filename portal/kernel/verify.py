@@ -131,7 +131,7 @@ def _foreign(connection: psycopg.Connection, owned: list[str], named: list[tuple
 def _told(connection: psycopg.Connection, owned: list[str], columns: list[tuple[str, str]]) -> list[str]:
     ids = [
         sql.SQL("SELECT {}, id FROM {}").format(sql.Identifier(tenant), sql.Identifier(table))
-        for tenant, table in [("id", "tenants"), *(("tenant_id", table) for table in owned)]
+        for tenant, table in [("id", "tenants"), *[("tenant_id", table) for table in owned]]
     ]
     told = [
         sql.SQL(
@@ -141,7 +141,7 @@ def _told(connection: psycopg.Connection, owned: list[str], columns: list[tuple[
     ]
     union = sql.SQL(" UNION ALL ")
     statement = sql.SQL(
-        "WITH ids AS MATERIALIZED ({ids}), told AS (SELECT DISTINCT what, tenant_id, ref FROM ({told}) t)"
+        "WITH ids (tenant_id, id) AS MATERIALIZED ({ids}), told AS (SELECT DISTINCT what, tenant_id, ref FROM ({told}) t)"
         " SELECT t.what, t.ref, t.tenant_id FROM told t JOIN ids i ON i.id = t.ref GROUP BY t.what, t.ref, t.tenant_id"
         " HAVING bool_and(i.tenant_id <> t.tenant_id)"
     ).format(ids=union.join(ids), told=union.join(told))
