@@ -253,6 +253,16 @@ def test_two_running_queries_may_not_have_one_id(http, eventually):
     assert http("/?query_id=long", b"SELECT 1").data == b"1\n"
 
 
+def test_a_drop_that_waits_for_its_end_ends(http):
+    for number, end in enumerate((" SYNC", " sync;", " NO DELAY", "\nSYNC\n")):
+        http("/", f"CREATE TABLE default.waits{number} (a Int8) ENGINE = MergeTree ORDER BY a".encode())
+        assert http("/", f"DROP TABLE default.waits{number}{end}".encode()).status == 200
+    http("/", b"CREATE TABLE default.sync (a Int8) ENGINE = Memory")
+    waiting = "/?database_atomic_wait_for_drop_and_detach_synchronously=1"
+    assert http(waiting, b"DROP TABLE IF EXISTS sync").status == 200
+    assert http("/", b"EXISTS TABLE default.sync").data == b"0\n"
+
+
 def test_an_answer_is_held_back_until_its_end_when_asked(http):
     failing = b"SELECT throwIf(number = 1900000), toString(number) FROM numbers(2000000)"
     held = http("/?wait_end_of_query=1&max_threads=1", failing)

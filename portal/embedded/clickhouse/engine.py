@@ -27,6 +27,11 @@ FILE_DESCRIPTORS = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 QUERY_ID = "Settings['log_comment']"  # of a running query: the engine gives it an id of its own
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+NOT_FOR_THE_ENGINE = {"database_atomic_wait_for_drop_and_detach_synchronously"}  # it would wait for ever
+WAITING = re.compile(  # not a table of that name
+    r"(?<!TABLE)(?<!VIEW)(?<!EXISTS)(?<!DATABASE)(?<!DICTIONARY)\s+(?:SYNC|NO\s+DELAY)\s*$", re.IGNORECASE
+)
+
 # chDB makes a whole document of each piece of a stream: right only where documents put together are one document.
 STREAMABLE = {
     "native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "csv", "rowbinary",
@@ -127,7 +132,7 @@ class Engine:
 
 def _prepare(connection: chdb.Connection, job: Job, undo: list[str], *, in_session: bool) -> None:
     """Bring the request's database, settings and tables into the connection; `undo` gets what takes them out again."""
-    settings = dict(job.settings)
+    settings = {name: value for name, value in job.settings.items() if name not in NOT_FOR_THE_ENGINE}
     readonly = settings.pop("readonly", "2" if job.readonly else "0")
     if job.database:
         if in_session:
@@ -174,8 +179,7 @@ def _execute(connection: chdb.Connection, job: Job) -> Answer:
         return Answer(summary=_written(result.storage_rows_read() if statement.through_input else result.rows_read()))
     if job.streams:
         return _stream(connection, job)
-    text = _with_our_ids(statement) if statement.verb == "KILL" else statement.text
-    result = _ask(connection, text, job.format, parameters)
+    result = _ask(connection, _without_waiting(statement), job.format, parameters)
     if statement.verb == "INSERT":
         return Answer(summary=_written(result.storage_rows_read()) | _read(result))
     body = result.bytes() if result is not None else b""
@@ -261,9 +265,15 @@ def _insert(
         return _ask(connection, text, "TabSeparated", parameters)
 
 
-def _with_our_ids(statement: Statement) -> str:
-    """KILL QUERY by the ids of the interface; those of the engine are its own. Waiting for the end (SYNC) hangs it."""
-    return replaced(statement.text, {"QUERY_ID": QUERY_ID, "SYNC": "ASYNC"})
+def _without_waiting(statement: Statement) -> str:
+    """The engine never ends a KILL or a DROP that waits for its end: without SYNC they do the same, a moment later.
+
+    KILL QUERY also names the ids of the interface's requests; those of the engine are its own.
+    """
+    if statement.verb not in {"KILL", "DROP", "DETACH"}:
+        return statement.text
+    text = WAITING.sub("", statement.bare)
+    return replaced(text, {"QUERY_ID": QUERY_ID}) if statement.verb == "KILL" else text
 
 
 def _written(rows: int) -> dict[str, int]:
