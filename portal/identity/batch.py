@@ -1,18 +1,17 @@
 """Members in bulk, as imports bring them: a few statements for a thousand (D5, D28)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import text
 
 from portal.extensions import db
 from portal.identity import cards, words
 from portal.identity.events import MembersImported
-from portal.kernel.books import plain
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
@@ -63,12 +62,10 @@ def register_members(people: Sequence[Newcomer], *, joined_via: str) -> list[UUI
     if not rows:
         return []
     tenant = current_tenant_id()
-    made = db.session.execute(
-        _INSERT, {"tenant": tenant, "via": joined_via, "rows": json.dumps(rows, default=plain)}
-    ).all()
+    made = db.session.execute(_INSERT, {"tenant": tenant, "via": joined_via, "rows": to_json(rows).decode()}).all()
     if len(made) != len(rows):
         raise Taken
-    db.session.execute(_WORDS, {"tenant": tenant, "rows": json.dumps(found, default=plain)})
+    db.session.execute(_WORDS, {"tenant": tenant, "rows": to_json(found).decode()})
     journal().note("users", joined_via, {"registered": [None, len(rows)]})
     ids: list[UUID] = [row["id"] for row in rows]
     emit(MembersImported(first_id=min(ids), last_id=max(ids), count=len(ids), joined_via=joined_via), historical=True)

@@ -4,7 +4,6 @@ A thousand sales cost about a dozen statements. The outcome is the one that `rec
 sales in the same order: the same bonus, tier and balance.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from flask_babel import gettext
+from pydantic_core import to_json
 from sqlalchemy import text
 
 from portal.extensions import db
@@ -252,7 +252,7 @@ def _take(writing: _Writing, shop: _Shop, sale: Sale, decided: Decision, whole: 
             current_tenant_id(), decided.purchase_id, sale.business_id, sale.member_id, sale.location_id, sale.till,
             sale.category or shop.found.category, receipt, sale.external_id, whole, sale.amount, earned.base, earned.bonus,
             code, earned.rate.numerator, earned.rate.denominator, tier.id if tier else None, sale.source, sale.historical,
-            json.dumps(trace, ensure_ascii=False), decided.occurred_at,
+            to_json(trace).decode(), decided.occurred_at,
         )
     )  # fmt: skip
     if sale.historical:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from uuid import UUID
 
 from flask_babel import gettext
@@ -65,13 +66,19 @@ def decide(sale: Sale, found: Found, now: datetime) -> Decision:
     move = moves.counting(place, sale.member_id, counts, moment, now)
     tier = move.earning_tier
     earned = earning(sale.amount, tier.rate, paid_with_bonus=spend, no_earn=sale.no_earn)
-    expires_at = durations.parse(program.bonus_expiry).after(moment, program.rules.calendar.zone)
+    expires_at = _lasts_until(program.bonus_expiry, moment, program.rules.calendar.zone)
     return Decision(new_id(), moment, earned, tier, expires_at, move)
 
 
 def bonus_limit(amount: int, max_bonus_share: int) -> int:
     """The most bonus that a shop takes of a bill, in minor units; rounded down."""
     return amount * max_bonus_share // 100
+
+
+@lru_cache(maxsize=4096)
+def _lasts_until(duration: str, moment: datetime, zone: str) -> datetime | None:
+    """An import has the same days again and again."""
+    return durations.parse(duration).after(moment, zone)
 
 
 def _check(sale: Sale, found: Found, moment: datetime, now: datetime) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 from flask import g
 from flask_babel import gettext
+from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -269,7 +270,7 @@ def post_batch(
     for row in rows:
         own = {"amount": str(row.amount), "payee": Account.member(row.member_id).plain()}
         hashes.append(request_hash({**alike, **own}))
-        details.append(json.dumps({**row.details, "request": {**alike_hashed, **field_hashes(own)}}, default=plain))
+        details.append(to_json({**row.details, "request": {**alike_hashed, **field_hashes(own)}}).decode())
     columns = (
         [new_id() for _ in rows],
         [row.external_id for row in rows],
