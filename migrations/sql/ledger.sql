@@ -333,7 +333,7 @@ BEGIN
           FROM lotted f WHERE f.kept > 0 ORDER BY f.n
     ), allocated AS (
         INSERT INTO lot_allocations (tenant_id, id, debit_transaction_id, lot_id, amount)
-        SELECT t, ledger.new_id(), f.expiry_id, f.lot_id, f.amount FROM fresh f WHERE f.expiry_id IS NOT NULL
+        SELECT t, ledger.part(f.expiry_id, 3), f.expiry_id, f.lot_id, f.amount FROM fresh f WHERE f.expiry_id IS NOT NULL
     ), step AS (
         SELECT f.n, 0 AS step, f.id AS transaction_id, f.account_id, f.member_id, f.amount, f.occurred_at AS at, f.posted_before, f.version_before FROM fresh f
         UNION ALL
@@ -344,10 +344,10 @@ BEGIN
     ), entry AS (
         INSERT INTO ledger_entries (tenant_id, id, transaction_id, account_id, member_id, currency, amount, balance_before, balance_after,
                account_version, occurred_at)
-        SELECT t, ledger.new_id(), e.* FROM (
-            SELECT r.transaction_id, r.account_id, r.member_id, p_currency, r.amount, r.balance_after - r.amount, r.balance_after, r.account_version, r.at FROM run r
+        SELECT t, e.* FROM (
+            SELECT ledger.part(r.transaction_id, 2), r.transaction_id, r.account_id, r.member_id, p_currency, r.amount, r.balance_after - r.amount, r.balance_after, r.account_version, r.at FROM run r
             UNION ALL
-            SELECT r.transaction_id, CASE r.step WHEN 0 THEN issuer ELSE breakage END, NULL, p_currency, -r.amount, NULL, NULL, NULL, r.at FROM run r
+            SELECT ledger.part(r.transaction_id, 1), r.transaction_id, CASE r.step WHEN 0 THEN issuer ELSE breakage END, NULL, p_currency, -r.amount, NULL, NULL, NULL, r.at FROM run r
         ) e
     ), moved AS (
         UPDATE wallet_accounts w SET posted = w.posted + s.moved, version = w.version + s.steps, debt = w.debt - s.repaid
