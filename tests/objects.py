@@ -204,6 +204,16 @@ def _audit(seed, tenant, member, shop, staff, key):
     return key
 
 
+def _root(seed, tenant, member, shop, staff, key):
+    from portal.audit.models import AuditRoot
+
+    seed(
+        tenant,
+        _made(AuditRoot, id=key, n=1, entries=1, hash="00", public_key="00", signature="00", signed_at=_now()),
+    )
+    return key
+
+
 def _staff_row(seed, tenant, member, shop, staff, key):
     from portal.partners.models import BusinessStaff
 
@@ -284,4 +294,5 @@ MAKERS = {
     "staff_id": _staff_row,
     "key_id": _key,
     "location_id": _location,
+    "root_id": _root,
 }

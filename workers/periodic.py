@@ -45,6 +45,14 @@ def each_tenant(work: Callable[[], object]) -> None:
         raise down
 
 
+@task(Queue.FAST, name="audit.seal", timeout=120)
+def seal() -> None:
+    """Seal what was written to the audit logs (D20)."""
+    from portal.audit.seals import seal as seal_some
+
+    each_tenant(lambda: _until_done(seal_some))
+
+
 @task(Queue.FAST, name="wallets.fold", timeout=60)
 def fold() -> None:
     """Checkpoints of lazy accounts (D19)."""
@@ -141,4 +149,14 @@ def _reconcile() -> Any:
     return repair()
 
 
-LOCAL_WORK: dict[str, Callable[[], Any]] = {"loyalty.recheck_tiers": _tiers, "analytics.reconcile": _reconcile}
+def _sign() -> Any:
+    from portal.audit.seals import sign
+
+    return sign()
+
+
+LOCAL_WORK: dict[str, Callable[[], Any]] = {
+    "loyalty.recheck_tiers": _tiers,
+    "analytics.reconcile": _reconcile,
+    "audit.sign": _sign,
+}

@@ -1,6 +1,7 @@
 """Every periodic task, as data: name → seconds between runs; and those of a tenant's local hour (D36)."""
 
 SCHEDULE: dict[str, int] = {
+    "audit.seal": 30,
     "wallets.fold": 30,
     "wallets.sweep": 60,
     "jobs.revive": 120,
@@ -10,4 +11,4 @@ SCHEDULE: dict[str, int] = {
     "files.purge": 3600,
     "codes.forget": 3600,
 }
-LOCAL: dict[str, int] = {"loyalty.recheck_tiers": 2, "analytics.reconcile": 3}
+LOCAL: dict[str, int] = {"loyalty.recheck_tiers": 2, "analytics.reconcile": 3, "audit.sign": 4}

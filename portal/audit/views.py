@@ -1,5 +1,6 @@
 """The audit log, for those who answer for the circle."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -8,13 +9,15 @@ from flask import abort, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from portal.audit import labels, queries
+from portal.audit import labels, queries, seals
+from portal.audit.models import AuditRoot
 from portal.extensions import db
 from portal.kernel.audit import AuditEntry
 from portal.kernel.authz import Permission, PortalBlueprint
 from portal.kernel.commands import command, journal
 from portal.web import csv
 from portal.web.fragments import render
+from portal.web.lookup import get_or_404
 from portal.web.paging import Sort, filters, page
 
 blueprint = PortalBlueprint("audit_admin", __name__, room="admin")
@@ -57,6 +60,28 @@ def entry(audit_id: UUID) -> Response:
     if row is None:
         abort(404)
     return render("audit/entry.html", row=row, names=queries.names_of([row]), changes=changes(row.changes), **_words())
+
+
+@blueprint.route("/admin/audit/chain", permission=P.AUDIT_READ)
+def chain() -> Response:
+    """The seals over the log, what is not sealed yet, and the roots that were signed (security.md 11)."""
+    return render(
+        "audit/chain.html",
+        head=seals.newest(),
+        open=queries.unsealed(),
+        shown=queries.last_seals(),
+        roots=queries.signed_roots(),
+        public_key=queries.public_key(),
+    )
+
+
+@blueprint.route("/admin/audit/roots/<uuid:root_id>.json", permission=P.AUDIT_READ)
+def root(root_id: UUID) -> Response:
+    """A signed root to keep outside; `portal audit verify --root` takes it."""
+    found = get_or_404(AuditRoot, root_id)
+    response = Response(json.dumps(seals.document(found), indent=2) + "\n", mimetype="application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="audit-root-{found.n}.json"'
+    return response
 
 
 def _words() -> dict[str, Any]:

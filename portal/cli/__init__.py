@@ -18,6 +18,7 @@ class Lazy(click.Group):
         "tenant": ("portal.cli.tenant", "tenant"),
         "ledger": ("portal.cli.ledger", "ledger"),
         "outbox": ("portal.cli.outbox", "outbox"),
+        "audit": ("portal.cli.audit", "audit"),
         "analytics": ("portal.cli.analytics", "analytics"),
         "import": ("portal.cli.imports", "import_"),
         "backup": ("portal.cli.backup", "backup"),

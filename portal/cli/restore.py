@@ -28,6 +28,13 @@ UPDATE wallet_accounts w SET posted = w.posted + tail.sum
          WHERE a.lazy AND e.account_version IS NULL AND e.xact_id >= a.folded_through GROUP BY 1, 2) tail
  WHERE w.tenant_id = tail.tenant_id AND w.id = tail.account_id
 """
+# Seals name their entries, so the audit log stays as it was sealed; what was not sealed yet must come after the last seal.
+_SEALED = "UPDATE audit_seals SET through_xact = '4'"
+_UNSEALED = """
+WITH sealed AS MATERIALIZED (SELECT tenant_id, unnest(seqs) AS seq FROM audit_seals)
+UPDATE audit_entries e SET xact_id = pg_current_xact_id()
+ WHERE NOT EXISTS (SELECT 1 FROM sealed s WHERE s.tenant_id = e.tenant_id AND s.seq = e.seq)
+"""
 _CHECKPOINTS = "UPDATE wallet_accounts SET folded_through = pg_current_xact_id() WHERE lazy"
 _XID_COLUMNS = """
 SELECT c.relname, a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -132,6 +139,9 @@ def _mend(url: str, *, copy: bool) -> None:
                 back = sql.SQL("ALTER TABLE {table} ALTER {column} SET DEFAULT {default}")
                 connection.execute(back.format(**names, default=sql.SQL(default)))
         connection.execute(_CHECKPOINTS)
+        if connection.execute("SELECT to_regclass('audit_seals') IS NOT NULL").fetchone() == (True,):  # else older
+            connection.execute(_SEALED)
+            connection.execute(_UNSEALED)
         if copy:
             connection.execute(_HOLD)
 

@@ -4,21 +4,25 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index
+from sqlalchemy import BigInteger, Identity, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.kernel.model import Model, TenantOwned, pii, recorded_at
+from portal.kernel.model import Model, TenantOwned, Xid8, pii, recorded_at
 
 ERASABLE = {"changed": True}  # how a personal value appears in a diff: the value stays in its row alone (D42)
 
 
 class AuditEntry(TenantOwned, Model):
-    """One command. `changes` is a list of `{table, key, fields}`, fields as name → [before, after]."""
+    """One command. `changes` is a list of `{table, key, fields}`, fields as name → [before, after].
+
+    `xact_id` is the transaction that wrote it: in its order entries are sealed (D20).
+    """
 
     __tablename__ = "audit_entries"
     __table_args__ = (
         Index(None, "tenant_id", "seq"),
+        Index(None, "tenant_id", "xact_id", "seq"),
         Index(None, "tenant_id", "object_type", "object_id", "seq"),
         Index(None, "tenant_id", "actor_id", "seq"),
     )
@@ -36,3 +40,4 @@ class AuditEntry(TenantOwned, Model):
     request_id: Mapped[str | None] = mapped_column(info=pii("keep:technical"))
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[datetime] = recorded_at()
+    xact_id: Mapped[str] = mapped_column(Xid8(), server_default=text("pg_current_xact_id()"))

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, ForeignKeyConstraint, MetaData, Text, TypeDecorator, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, registry, relationship
-from sqlalchemy.types import BigInteger, Uuid
+from sqlalchemy.types import BigInteger, UserDefinedType, Uuid
 from uuid_utils.compat import uuid7
 
 
@@ -39,6 +39,15 @@ class I18nText(TypeDecorator[I18n]):
 
     def process_result_value(self, value: dict[str, str] | None, dialect: Any) -> I18n | None:  # noqa: ARG002
         return None if value is None else I18n(value)
+
+
+class Xid8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
 
 
 class Model(DeclarativeBase):

@@ -95,6 +95,14 @@ def _job(data: Data) -> Text:
     )
 
 
+def _root(data: Data) -> Text:
+    body = gettext(
+        "The audit log has %(entries)s entries in %(n)s seals. Hash of the last seal: %(hash)s. Signature: %(signature)s. Keep this mail: with it any later rewriting of the log can be proved.",
+        **{name: data[name] for name in ("entries", "n", "hash", "signature")},
+    )
+    return Text(gettext("Audit log: signed root %(n)s", n=data["n"]), body, "/admin/audit/chain", "shield-check")
+
+
 # kind → the workflow it belongs to, and its words
 KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "purchase.recorded": ("purchase", _purchase),
@@ -102,6 +110,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "tier.changed": ("tier", _tier),
     "member.registered": ("welcome", _welcome),
     "job.done": ("work", _job),
+    "audit.signed": ("security", _root),
 }
 
 

@@ -6,18 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import UserDefinedType
 
-from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
-
-
-class Xid8(UserDefinedType[str]):
-    """PostgreSQL's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "xid8"
+from portal.kernel.model import Model, TenantOwned, Xid8, pii, recorded_at, tenant_fk
 
 
 class WalletAccount(TenantOwned, Model):

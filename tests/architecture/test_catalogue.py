@@ -30,7 +30,7 @@ OTHER_POLICIES = {
     ("tenants", "owner"),
 }
 MAINTENANCE_POLICY = "maintenance"
-APPEND_ONLY = {"audit_entries"}
+APPEND_ONLY = {"audit_entries", "audit_seals", "audit_roots", "audit_keys"}
 LEDGER = {"wallet_accounts", "ledger_transactions", "ledger_entries", "lots", "lot_allocations"}
 
 

@@ -177,6 +177,53 @@ def test_restored_into_a_younger_cluster_the_books_are_right_and_go_on(app, acti
         assert "not empty" in told
 
 
+def test_the_audit_log_stays_sealed_and_is_sealed_on(app, acting, tmp_path, monkeypatch):
+    """The new cluster's transaction ids begin anew; what was sealed stays so, and what was not is sealed there.
+
+    The last entry of the tail has a lower number than the last of the newest seal: its transaction ended later.
+    """
+    from portal.audit import seals
+    from portal.audit.verify import broken
+
+    with admin() as connection:
+        connection.execute(
+            f"DO $$ BEGIN FOR i IN 1..{OLDER} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+        )
+    add = (
+        "INSERT INTO audit_entries (tenant_id, id, action, actor_kind, changes, occurred_at)"
+        " VALUES (%s, gen_random_uuid(), 'business.update', 'system', '[]', clock_timestamp())"
+    )
+    with psycopg.connect(settings().DATABASE_URL) as early, psycopg.connect(settings().DATABASE_URL) as late:
+        early.execute("SELECT pg_current_xact_id()")
+        late.execute(add, (CIRCLE.id,))
+        early.execute(add, (CIRCLE.id,))
+        early.commit()
+        with acting(CIRCLE):
+            assert seals.seal() == 1
+    for n in range(3):
+        give(acting, CIRCLE, ALICE, f"tail-{n}")
+    assert portal("backup", tmp_path / "backup")[0] == 0
+    with another_cluster(tmp_path, monkeypatch):
+        assert portal("restore", tmp_path / "backup")[0] == 0
+        with portal_there() as restored:
+            with acts_there(restored, CIRCLE):
+                assert broken() == []
+                assert seals.seal() == 4
+                assert seals.seal() == 0
+            give_there(restored)
+            with acts_there(restored, CIRCLE):
+                assert seals.seal() == 1
+                assert broken() == []
+        assert portal("audit", "verify")[0] == 0
+
+
+def give_there(restored):
+    from portal.wallets.service import adjust
+
+    with acts_there(restored, CIRCLE):
+        adjust(ALICE.id, 250, currency=CIRCLE.currency, reason="test", key="there")
+
+
 def test_a_copy_for_looking_at_sends_nothing_that_was_on_its_way(app, acting, tmp_path, monkeypatch):
     from portal.identity.service import register_member
 
