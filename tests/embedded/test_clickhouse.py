@@ -322,6 +322,8 @@ def test_words_of_inserts_in_other_places(client):
     assert client.query("WITH insert AS (SELECT 1 AS n) SELECT * FROM insert").result_rows == [(1,)]
     assert client.query("SELECT 1 // don't stop; here").result_rows == [(1,)]
     assert client.raw_query("SELECT 1;\u00a0") == b"1\n"
+    comments = "/* one /* 'within */ the other */ #! x\n# y ;\n// z ;\n-- '\nSELECT 1"
+    assert client.raw_query(comments) == b"1\n"
     assert client.raw_query("FROM numbers(2) SELECT number") == b"0\n1\n"
 
 

@@ -233,6 +233,8 @@ def test_data_for_input_is_read_through_the_selection(http, table):
 def test_what_the_engine_has_not_is_said_and_not_guessed(http):
     assert http("/", b"SELECT 1", more_headers={"Content-Encoding": "snappy"}).status == 501
     assert http("/?role=boss", b"SELECT 1").status == 403
+    assert http("/", b"CREATE NAMED COLLECTION c AS a = 1").status == 501  # it ends the engine's whole process
+    assert http("/", b"SELECT 1").data == b"1\n"
 
 
 def test_two_running_queries_may_not_have_one_id(http, eventually):
