@@ -287,22 +287,22 @@ def sign_in(app):
 @pytest.fixture
 def statements(app):
     """Count the statements of a block: `with statements() as seen: …; assert len(seen) <= 8`."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
+    from psycopg import Cursor
 
     @contextmanager
     def statements():
-        seen = []
+        seen, execute = [], Cursor.execute
 
-        def note(_connection, _cursor, statement, *_):
+        def note(cursor, statement, *values, **options):
             if not statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
                 seen.append(statement)
+            return execute(cursor, statement, *values, **options)
 
-        event.listen(Engine, "before_cursor_execute", note)
+        Cursor.execute = note
         try:
             yield seen
         finally:
-            event.remove(Engine, "before_cursor_execute", note)
+            Cursor.execute = execute
 
     return statements
 

@@ -42,7 +42,7 @@ SELECT %(tenant)s, s.key::uuid, message.id, message.seq, s.value ->> 0, (s.value
 
 def write_books(journal: Journal, *, reads: bool) -> None:
     """Write the entry and the messages; a replay and a command that changed nothing leave no trace."""
-    from portal.extensions import db
+    from portal.kernel.driver import run
 
     if journal.quiet or not (journal.changes or journal.events or reads):
         return
@@ -66,7 +66,7 @@ def write_books(journal: Journal, *, reads: bool) -> None:
     if journal.events:
         told = [_message(n, event, historical, at) for n, (event, historical) in enumerate(journal.events)]
         values |= {"caused_by": g.get("caused_by"), "messages": json.dumps(told, default=plain)}
-    db.session.connection().exec_driver_sql(_MESSAGES if journal.events else _ENTRY, values)
+    run(_MESSAGES if journal.events else _ENTRY, values)
 
 
 def who() -> tuple[UUID | None, str, UUID | None]:

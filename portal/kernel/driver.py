@@ -1,12 +1,16 @@
 """The driver's own statements, for the few that every sale runs: no options of the ORM, no compiling, always prepared."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import CursorResult
+import psycopg
+from psycopg.rows import namedtuple_row
+from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import db
+from portal.kernel import guard
 
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -16,6 +20,24 @@ def driver_sql(statement: str) -> str:
     return _NAMED.sub(r"%(\1)s", statement.replace("%", "%%"))
 
 
-def run(statement: str, values: Mapping[str, Any]) -> CursorResult[Any]:
-    """Run it in the session's transaction; row-level security is what keeps it to the tenant."""
-    return db.session.connection().exec_driver_sql(statement, dict(values))
+def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> psycopg.Cursor[Any]:
+    """Run it in the session's transaction; row-level security is what keeps it to the tenant.
+
+    Gives the driver's cursor, its rows with names. Raises what SQLAlchemy would: `DBAPIError`, `WriteOutsideCommand`.
+    """
+    session = db.session()
+    if not session.in_transaction():
+        session.connection()
+    guard.look_at(statement)
+    with as_sqlalchemy_says(statement):
+        cursor = session.info["driver"].cursor(row_factory=namedtuple_row)
+        return cursor.execute(statement, values, prepare=True)
+
+
+@contextmanager
+def as_sqlalchemy_says(statement: str) -> Iterator[None]:
+    """The driver's errors as those that the rest of the portal knows."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error

@@ -89,7 +89,12 @@ def watch(engine: Any) -> None:
         context: Any,  # noqa: ARG001
         executemany: bool,  # noqa: ARG001
     ) -> None:
-        if may_write():
-            return
-        if WRITES.match(statement) or POSTS.search(statement):
-            raise WriteOutsideCommand(statement[:200])
+        look_at(statement)
+
+
+def look_at(statement: str) -> None:
+    """Raise `WriteOutsideCommand` for a statement that writes where nothing may."""
+    if may_write():
+        return
+    if WRITES.match(statement) or POSTS.search(statement):
+        raise WriteOutsideCommand(statement[:200])

@@ -87,10 +87,10 @@ def load(sale: Sale) -> Found:
         "location": sale.location_id,
         "external_id": sale.external_id,
     }
-    member = run(_LOCK, values).one_or_none()
+    member = run(_LOCK, values).fetchone()
     if member is None:
         raise NotFound(gettext("There is no such member."))
-    row = run(_LOAD, values).one_or_none()
+    row = run(_LOAD, values).fetchone()
     if row is None:
         raise NotFound(gettext("There is no such shop."))
     return Found(
@@ -133,9 +133,10 @@ def write(
         **made,
         **moves.parameters(move, made["id"]),
     }
-    if run(_WRITE, values).scalar() is not None:
+    if run(_WRITE, values).fetchone() is not None:
         return None
-    return run(_THEIRS, values).scalar() or {}
+    theirs = run(_THEIRS, values).fetchone()
+    return (theirs and theirs[0]) or {}
 
 
 def _stored_line(number: int, line: Line) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from portal.extensions import db
 from portal.kernel import clock
 from portal.kernel.books import plain, wherefrom, who
 from portal.kernel.commands import command, journal, repeated
+from portal.kernel.driver import run
 from portal.kernel.model import new_id
 from portal.kernel.primaries import own_statement
 from portal.kernel.tenancy import current_tenant_id
@@ -184,8 +185,7 @@ _BATCH = (
 
 
 def _call(statement: str, *values: object) -> Any:
-    """The driver's own statement: the hot path carries no ORM options."""
-    return db.session.connection().exec_driver_sql(statement, values).scalar()
+    return run(statement, values).fetchone()[0]  # type: ignore[index]
 
 
 def post(*postings: Posting) -> list[Posted]:
@@ -347,8 +347,8 @@ def _alone(action: str, act: Act) -> Posted:
     )
 
     def once() -> Posted:
-        with own_statement() as run:
-            return _posted(run(_ALONE, values))
+        with own_statement() as ask:
+            return _posted(ask(_ALONE, values))
 
     try:
         return repeated(action, once)
