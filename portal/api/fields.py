@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,6 +19,20 @@ class Body(BaseModel):
     """What a call sends: unknown fields are refused, texts are texts."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+
+class Headers(BaseModel):
+    """What a call says beside its body. flask-openapi3 asks for the plain schema at every call, so it is made once."""
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """The schema of pydantic."""
+        return super().model_json_schema(*args, **options) if args or options else _schema_of(cls)
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return super(Headers, model).model_json_schema()
 
 
 def _stored(value: str) -> str:

@@ -22,21 +22,22 @@ from portal.extensions import db
 from portal.kernel import clock
 from portal.kernel.books import plain
 from portal.kernel.commands import command, journal
+from portal.kernel.driver import driver_sql, run
 from portal.kernel.errors import PortalError
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 
 LIVES = timedelta(days=30)
-_CLAIM = text("""
+_CLAIM = driver_sql("""
 INSERT INTO idempotency_keys (tenant_id, id, principal_id, route, key, request_hash, request_fields, status, response)
 VALUES (:tenant, :id, :principal, :route, :key, :hash, cast(:fields AS jsonb), 0, '{}')
 ON CONFLICT (tenant_id, principal_id, route, key) DO NOTHING RETURNING id
 """)
-_STORED = text("""
+_STORED = driver_sql("""
 SELECT request_hash, request_fields, response FROM idempotency_keys
  WHERE tenant_id = :tenant AND principal_id = :principal AND route = :route AND key = :key
 """)
-_KEEP = text("""
+_KEEP = driver_sql("""
 UPDATE idempotency_keys SET status = :status, response = cast(:response AS jsonb) WHERE tenant_id = :tenant AND id = :id
 """)
 _PURGE = text("DELETE FROM idempotency_keys WHERE tenant_id = :tenant AND at < :before")
@@ -73,11 +74,9 @@ def once(route: str, key: str, effect: Callable[[], tuple[dict[str, Any], bool]]
     fields = _fields()
     mine = {"tenant": current_tenant_id(), "principal": g.actor_id, "route": route, "key": key}
     row_id, whole = new_id(), _hash(fields)
-    claimed = db.session.execute(
-        _CLAIM, {**mine, "id": row_id, "hash": whole, "fields": json.dumps(fields)}
-    ).one_or_none()
+    claimed = run(_CLAIM, {**mine, "id": row_id, "hash": whole, "fields": json.dumps(fields)}).fetchone()
     if claimed is None:
-        stored = db.session.execute(_STORED, mine).one()
+        stored = run(_STORED, mine).fetchone()
         journal().unchanged()
         if stored.request_hash != whole:
             mismatch(
@@ -88,7 +87,7 @@ def once(route: str, key: str, effect: Callable[[], tuple[dict[str, Any], bool]]
         return Answer(stored.response, replayed=True)
     body, replayed = effect()
     body = json.loads(json.dumps(body, default=plain))
-    db.session.execute(
+    run(
         _KEEP,
         {"tenant": mine["tenant"], "id": row_id, "status": 200 if replayed else 201, "response": json.dumps(body)},
     )

@@ -4,13 +4,26 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from portal.api.fields import Amount, Body, CurrencyCode, Flag, Id, Moment, Named, Quantity, Reference, ShortText, Text
+from portal.api.fields import (
+    Amount,
+    Body,
+    CurrencyCode,
+    Flag,
+    Headers,
+    Id,
+    Moment,
+    Named,
+    Quantity,
+    Reference,
+    ShortText,
+    Text,
+)
 
 KEY_FORM = r"^[\x21-\x7e]{1,255}$"
 EXAMPLE_CARD = "5000 0000 1015"
 
 
-class IdempotencyHeader(BaseModel):
+class IdempotencyHeader(Headers):
     """The caller's own name for this call: the same key and content again is answered again, and done once."""
 
     key: Annotated[str, StringConstraints(pattern=KEY_FORM)] = Field(

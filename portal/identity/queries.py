@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
 from portal.extensions import db
 from portal.identity import cards, contacts, words
 from portal.identity.models import DeviceSession, MemberWord, TenantRole, User
+from portal.kernel.driver import driver_sql, run
+from portal.kernel.tenancy import current_tenant_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +40,31 @@ COLUMNS = (
     User.suspended_reason,
     User.joined_at,
 )
+_BY = {
+    column: driver_sql(
+        f"SELECT {', '.join(c.key for c in COLUMNS)}, merged_into FROM users"
+        f" WHERE tenant_id = :tenant AND {column} = :value AND archived_at IS NULL"
+    )
+    for column in ("id", "card_number", "email", "phone")
+}
 
 
 def find_member(text: str) -> MemberRow | None:
     """The one member that this names exactly: card in any writing, QR address, telephone, e-mail. Else None."""
-    keys = _exact_keys(text)
-    if not keys:
-        return None
-    closest = case(*((condition, place) for place, condition in enumerate(keys)), else_=len(keys))
-    statement = (
-        select(*COLUMNS, User.merged_into).where(or_(*keys), User.archived_at.is_(None)).order_by(closest).limit(1)
-    )
-    row = db.session.execute(statement).one_or_none()
+    card = cards.valid_card(text)
+    row = _named_by("card_number", card) if card else None
+    if row is None and (typed := _contact(text)):
+        row = _named_by(*typed)
     if row is None:
         return None
-    return member(row.merged_into) if row.merged_into else MemberRow(*tuple(row)[:-1])
+    *shown, merged_into = row
+    return member(merged_into) if merged_into else MemberRow(*shown)
 
 
 def member(member_id: UUID) -> MemberRow | None:
     """The member with this id, unless archived."""
-    row = db.session.execute(select(*COLUMNS).where(User.id == member_id, User.archived_at.is_(None))).one_or_none()
-    return MemberRow(*row) if row else None
+    row = _named_by("id", member_id)
+    return MemberRow(*row[:-1]) if row else None
 
 
 def search_members(q: str, limit: int = 20) -> list[MemberRow]:
@@ -88,11 +94,12 @@ def listed() -> tuple[ColumnElement[bool], ...]:
 
 def account(identifier: str) -> Any:
     """What sign-in needs of the account behind an e-mail or a telephone; None when there is none."""
-    keys = _contact_keys(identifier)
-    if not keys:
+    typed = _contact(identifier)
+    if typed is None:
         return None
+    column, value = typed
     columns = (User.id, User.name, User.password_hash, User.auth_epoch, User.suspended_at, User.suspended_reason)
-    return db.session.execute(select(*columns).where(or_(*keys), *listed()).limit(1)).one_or_none()
+    return db.session.execute(select(*columns).where(getattr(User, column) == value, *listed()).limit(1)).one_or_none()
 
 
 def tenant_roles(user_id: UUID) -> list[str]:
@@ -124,18 +131,19 @@ def open_sessions(user_id: UUID, auth_epoch: int, now: datetime) -> list[Any]:
     return list(db.session.execute(statement))
 
 
-def _exact_keys(text: str) -> list[ColumnElement[bool]]:
-    card = cards.valid_card(text)
-    return ([User.card_number == card] if card else []) + _contact_keys(text)
+def _named_by(column: str, value: object) -> Any:
+    """One member that is not archived, `COLUMNS` and `merged_into`: what every till asks first, so by the driver."""
+    return run(_BY[column], {"tenant": current_tenant_id(), "value": value}).fetchone()
 
 
-def _contact_keys(text: str) -> list[ColumnElement[bool]]:
+def _contact(text: str) -> tuple[str, str] | None:
+    """The column and the value that an e-mail or a telephone is kept as."""
     typed = text.strip()
     try:
         if "@" in typed:
-            return [User.email == contacts.clean_email(typed)]
+            return "email", contacts.clean_email(typed)
         if contacts.looks_like_phone(typed):
-            return [User.phone == contacts.clean_phone(typed)]
+            return "phone", contacts.clean_phone(typed)
     except (contacts.InvalidEmail, contacts.InvalidPhone):
         pass
-    return []
+    return None

@@ -78,7 +78,9 @@ def _tell_the_database(session: Session, transaction: SessionTransaction, connec
     tenant_id = g.get("tenant_id")
     driver = connection.connection.driver_connection
     session.info["driver"] = driver
-    session.info["now"] = driver.execute(_ENTER, {"tenant": str(tenant_id) if tenant_id else ""}, prepare=True).fetchone()[1]
+    session.info["now"] = driver.execute(
+        _ENTER, {"tenant": str(tenant_id) if tenant_id else ""}, prepare=True
+    ).fetchone()[1]
 
 
 @event.listens_for(Session, "do_orm_execute")

@@ -12,12 +12,13 @@ from uuid import UUID
 
 from flask import g
 from flask_babel import gettext
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from portal.extensions import db
 from portal.kernel import clock
 from portal.kernel.authz import Permission as P
 from portal.kernel.commands import command, journal
+from portal.kernel.driver import driver_sql, run
 from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
@@ -31,7 +32,7 @@ TILL_SCOPES: tuple[P, ...] = SCOPES[:-1]  # what a till needs; the last one only
 OVERLAP = timedelta(hours=24)  # the old key keeps working this long after it is renewed
 LONGEST_NAME = 80
 _NO_HASH = hashlib.sha256(b"").hexdigest()
-_FIND = text("""
+_FIND = driver_sql("""
 SELECT k.id, k.secret_hash, k.scopes, k.name, k.expires_at, k.revoked_at,
        b.id AS business_id, b.slug, b.name AS business, b.category, b.currency, b.max_bonus_share, b.spend_confirmation,
        b.archived_at
@@ -139,7 +140,7 @@ def holder_of(presented: str) -> KeyHolder | None:
     prefix, public, secret = parts
     if prefix != own_prefix():
         return None
-    row = db.session.execute(_FIND, {"tenant": current_tenant_id(), "prefix": public}).one_or_none()
+    row = run(_FIND, {"tenant": current_tenant_id(), "prefix": public}).fetchone()
     fits = hmac.compare_digest(_hashed(secret), row.secret_hash if row else _NO_HASH)
     if row is None or not fits or not _in_force(row):
         return None
