@@ -31,7 +31,7 @@ class Headers(BaseModel):
 
 
 @cache
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+def _schema_of(model: type[Headers]) -> dict[str, Any]:
     return super(Headers, model).model_json_schema()
 
 

@@ -76,7 +76,7 @@ def once(route: str, key: str, effect: Callable[[], tuple[dict[str, Any], bool]]
     row_id, whole = new_id(), _hash(fields)
     claimed = run(_CLAIM, {**mine, "id": row_id, "hash": whole, "fields": json.dumps(fields)}).fetchone()
     if claimed is None:
-        stored = run(_STORED, mine).fetchone()
+        stored: Any = run(_STORED, mine).fetchone()
         journal().unchanged()
         if stored.request_hash != whole:
             mismatch(

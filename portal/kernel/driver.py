@@ -1,8 +1,7 @@
 """The driver's own statements, for the few that every sale runs: no options of the ORM, no compiling, always prepared."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -29,15 +28,8 @@ def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> psycopg.Cu
     if not session.in_transaction():
         session.connection()
     guard.look_at(statement)
-    with as_sqlalchemy_says(statement):
-        cursor = session.info["driver"].cursor(row_factory=namedtuple_row)
-        return cursor.execute(statement, values, prepare=True)
-
-
-@contextmanager
-def as_sqlalchemy_says(statement: str) -> Iterator[None]:
-    """The driver's errors as those that the rest of the portal knows."""
+    driver: psycopg.Connection[Any] = session.info["driver"]
     try:
-        yield
+        return driver.cursor(row_factory=namedtuple_row).execute(statement, values, prepare=True)
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error

@@ -76,11 +76,8 @@ def across_tenants(reason: str) -> Iterator[None]:
 @event.listens_for(Session, "after_begin")
 def _tell_the_database(session: Session, transaction: SessionTransaction, connection: Connection) -> None:  # noqa: ARG001
     tenant_id = g.get("tenant_id")
-    driver = connection.connection.driver_connection
-    session.info["driver"] = driver
-    session.info["now"] = driver.execute(
-        _ENTER, {"tenant": str(tenant_id) if tenant_id else ""}, prepare=True
-    ).fetchone()[1]
+    session.info["driver"] = connection.connection.driver_connection
+    session.info["now"] = connection.exec_driver_sql(_ENTER, {"tenant": str(tenant_id) if tenant_id else ""}).one()[1]
 
 
 @event.listens_for(Session, "do_orm_execute")
