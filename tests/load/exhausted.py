@@ -1,7 +1,6 @@
 """F8 and F13: no room on the disk, no memory, no file, no connection. A clean answer meanwhile, all well afterwards.
 
-Disks of their own are mounted, which wants root; without it F8 cannot be shown, and says so. Seen red with a file's row left
-`uploading` behind a page of 500.
+Disks of their own are mounted, which wants root; without it F8 cannot be shown, and says so.
 """
 
 import http.client
@@ -20,6 +19,7 @@ from tests.load.proof import Row
 from tests.load.world import World, disk, until
 
 NAMES = ("F8", "F13")
+LEASE_S = "5"  # a mark that PostgreSQL could not keep is made good after this
 MIB = 1024 * 1024
 FINE, BUSY = 200, 503
 CLEAN = ((FINE, ""), (BUSY, "5"), (0, ""))  # 0: nobody could even take the call
@@ -27,10 +27,10 @@ CLEAN = ((FINE, ""), (BUSY, "5"), (0, ""))  # 0: nobody could even take the call
 
 def run(names: tuple[str, ...], full: bool) -> Iterator[Row]:
     if "F8" in names:
-        with World.own(members=12, small={"files": "16m", "postgres": "128m"}) as world:
+        with World.own(members=12, small={"files": "16m", "postgres": "128m"}, OUTBOX_LEASE_S=LEASE_S) as world:
             yield disk_full(world, times=10 if full else 1)
     if "F13" in names:
-        with World.own(members=12) as world:
+        with World.own(members=12, OUTBOX_LEASE_S=LEASE_S) as world:
             yield exhausted(world, times=5 if full else 1, writes=200 if full else 30)
 
 

@@ -34,7 +34,7 @@ def test_redis_forgets_in_short(app):
 
 def test_nothing_left_to_work_with_in_short(app):
     """F13: connections, file descriptors and memory run out."""
-    with World.here(app) as world:
+    with World.here(app, OUTBOX_LEASE_S=exhausted.LEASE_S) as world:
         row = exhausted.exhausted(world, times=1, writes=10)
     assert row.wrong == 0, row.note
 
