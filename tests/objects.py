@@ -37,6 +37,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "digest": Thing("0" * 16),
         "token": Thing("not-a-token"),
         "code": Thing("nothing"),
+        "handle": Thing("nobody"),
         "filename": Thing("mark.svg"),
         "kind": Thing("json"),
     }
@@ -144,6 +145,37 @@ def _file(seed, tenant, member, shop, staff, key):
             state="ready",
         ),
     )
+    return key
+
+
+def _submission(seed, tenant, member, shop, staff, key):
+    from portal.kyc.models import KycSubmission
+
+    seed(
+        tenant,
+        _made(
+            KycSubmission,
+            id=key,
+            member_id=member.id,
+            version=1,
+            level="basic",
+            number_blind=str(key),
+            document_kind="passport",
+            country="NL",
+            submitted_at=_now(),
+        ),
+    )
+    return key
+
+
+def _document(seed, tenant, member, shop, staff, key):
+    from portal.kyc.models import KycDocument
+
+    submission, file = uid(key.int % 10_000 + 60_000), uid(key.int % 10_000 + 70_000)
+    _submission(seed, tenant, staff, shop, staff, submission)
+    _file(seed, tenant, member, shop, staff, file)
+    row = _made(KycDocument, id=key, submission_id=submission, file_id=file, kind="front", mime="image/jpeg")
+    seed(tenant, row)
     return key
 
 
@@ -295,4 +327,6 @@ MAKERS = {
     "key_id": _key,
     "location_id": _location,
     "root_id": _root,
+    "submission_id": _submission,
+    "document_id": _document,
 }

@@ -155,8 +155,23 @@ def _sign() -> Any:
     return sign()
 
 
+def _verifications() -> None:
+    from portal.kyc.service import expire_due
+
+    _until_done(expire_due)
+
+
+@task(Queue.FAST, name="kyc.purge", timeout=300)
+def purge_verifications() -> None:
+    """Documents whose time after the decision is over (KYC-1)."""
+    from portal.kyc.service import purge_due
+
+    each_tenant(lambda: _until_done(purge_due))
+
+
 LOCAL_WORK: dict[str, Callable[[], Any]] = {
     "loyalty.recheck_tiers": _tiers,
     "analytics.reconcile": _reconcile,
     "audit.sign": _sign,
+    "kyc.expire": _verifications,
 }

@@ -8,7 +8,13 @@ SCHEDULE: dict[str, int] = {
     "local.run_due": 300,
     "analytics.reconcile_recent": 600,
     "outbox.clean": 3600,
+    "kyc.purge": 3600,
     "files.purge": 3600,
     "codes.forget": 3600,
 }
-LOCAL: dict[str, int] = {"loyalty.recheck_tiers": 2, "analytics.reconcile": 3, "audit.sign": 4}
+LOCAL: dict[str, int] = {
+    "loyalty.recheck_tiers": 2,
+    "analytics.reconcile": 3,
+    "audit.sign": 4,
+    "kyc.expire": 4,
+}

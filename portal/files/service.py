@@ -32,10 +32,11 @@ from portal.settings import settings
 log = logging.getLogger(__name__)
 MIB = 1024 * 1024
 CHUNK = 256 * 1024
-LARGEST: dict[str, int] = {"import": 64 * MIB}
+LARGEST: dict[str, int] = {"import": 64 * MIB, "avatar": MIB}
 LARGEST_OTHER = 512 * MIB
 ACCEPTED: dict[str, frozenset[str]] = {
-    "import": frozenset({"text/plain", "text/plain; charset=utf-16", "application/x-xz", "application/gzip"})
+    "import": frozenset({"text/plain", "text/plain; charset=utf-16", "application/x-xz", "application/gzip"}),
+    "avatar": frozenset({"image/webp"}),
 }
 LINK_LIVES = timedelta(hours=24)
 ABANDONED_AFTER = timedelta(hours=2)
@@ -168,6 +169,18 @@ def _drop(file_id: UUID) -> None:
     row = _row(file_id)
     row.state = "deleted"
     journal().about("file", file_id)
+
+
+@command("file.keep")
+def keep_until(file_id: UUID, moment: datetime | None) -> None:
+    """When the file may go; None keeps it. `purge` takes it away after that."""
+    _row(file_id).expires_at = moment
+    journal().about("file", file_id)
+
+
+def discard(file_id: UUID) -> None:
+    """Nobody needs the file any more; `purge` takes it away once this is committed."""
+    keep_until(file_id, clock.now())
 
 
 def open_file(file_id: UUID) -> IO[bytes]:

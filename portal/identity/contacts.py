@@ -35,15 +35,20 @@ class InvalidPhone(PortalError):
     code = "member.invalid_phone"
 
 
-def clean_name(text: str) -> str:
-    """The name in NFC, single spaces, without invisible characters. Raises `InvalidName`."""
+def plain_text(text: str) -> str:
+    """One line in NFC, single spaces, without invisible characters."""
     composed = unicodedata.normalize("NFC", text)
     visible = "".join(
         " " if c.isspace() else c
         for c in composed
         if c.isspace() or unicodedata.category(c) not in INVISIBLE or c in LETTERS_JOINED
     )
-    name = " ".join(visible.split())
+    return " ".join(visible.split())
+
+
+def clean_name(text: str) -> str:
+    """The name as `plain_text` leaves it. Raises `InvalidName`."""
+    name = plain_text(text)
     if not any(c.isalnum() for c in name):
         raise InvalidName(gettext("Type a name."))
     if len(name) > LONGEST_NAME:

@@ -11,6 +11,7 @@ from portal.extensions import db
 from portal.identity import cards
 from portal.identity.models import User
 from portal.kernel.outbox import Message
+from portal.kyc.models import KycSubmission
 from portal.loyalty.models import StatusTier
 from portal.partners.models import Business
 
@@ -54,6 +55,17 @@ def welcome_notices(messages: Sequence[Message]) -> list[dict[str, Any]]:
         for m in messages
         if (who := people.get(UUID(m.data["member_id"])))
     ]
+
+
+def kyc_notices(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Rows for `tell`: decisions on proofs of identity, with their reasons."""
+    ids = {UUID(m.data["submission_id"]) for m in messages}
+    found = db.session.execute(
+        select(KycSubmission.id, KycSubmission.reasons, KycSubmission.note).where(KycSubmission.id.in_(ids))
+    )
+    told = {str(row.id): {"reasons": row.reasons, "note": row.note} for row in found}
+    blank: dict[str, Any] = {"reasons": [], "note": ""}
+    return [_notice(m, {**m.data, **told.get(m.data["submission_id"], blank)}) for m in messages]
 
 
 def _notice(message: Message, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from portal.identity.events import CodeRequested, MemberRegistered
 from portal.kernel.outbox import Message, subscriber
+from portal.kyc.events import KycDecided
 from portal.loyalty.events import TierChanged
 from portal.messages import mail
 from portal.messages.codes import send_codes
-from portal.messages.facts import purchase_notices, tier_notices, welcome_notices
+from portal.messages.facts import kyc_notices, purchase_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
 
@@ -53,3 +54,15 @@ def email_welcome(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 def send_code(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """A one-time code to whoever is to get it."""
     return send_codes(messages)
+
+
+@subscriber("messages.notify_kyc", events=(KycDecided,))
+def notify_kyc(messages: Sequence[Message]) -> None:
+    """A line in the inbox for each decision on a proof of identity."""
+    tell(kyc_notices(messages))
+
+
+@subscriber("messages.email_kyc", events=(KycDecided,), transactional=False)
+def email_kyc(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A mail for each decision on a proof of identity."""
+    return mail.send(messages, kyc_notices)

@@ -103,12 +103,29 @@ def _root(data: Data) -> Text:
     return Text(gettext("Audit log: signed root %(n)s", n=data["n"]), body, "/admin/audit/chain", "shield-check")
 
 
+def _kyc(data: Data) -> Text:
+    from portal.kyc import labels
+
+    state = str(data["state"])
+    why = " ".join(f"{labels.reason(name)}." for name in data["reasons"])
+    words = {
+        "verified": (gettext("You are verified"), gettext("Your documents are in order. Thank you.")),
+        "rejected": (gettext("Your verification was refused"), why),
+        "resubmit": (gettext("Please send your documents again"), why),
+        "expired": (gettext("Your verification has run out"), gettext("Send your documents again to keep your level.")),
+        "review": (gettext("Your verification is looked at again"), gettext("You hear from us when it is done.")),
+    }
+    title, body = words.get(state, (state, ""))
+    return Text(title, " ".join(part for part in (body, str(data["note"])) if part), "/me/verification", "user-check")
+
+
 # kind → the workflow it belongs to, and its words
 KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "purchase.recorded": ("purchase", _purchase),
     "purchase.refunded": ("purchase", _refund),
     "tier.changed": ("tier", _tier),
     "member.registered": ("welcome", _welcome),
+    "kyc.decided": ("verification", _kyc),
     "job.done": ("work", _job),
     "audit.signed": ("security", _root),
 }

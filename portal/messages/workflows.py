@@ -31,6 +31,7 @@ WORKFLOWS: Mapping[str, Workflow] = {
         Workflow("tier"),
         Workflow("welcome"),
         Workflow("work", channels=frozenset({IN_APP})),
+        Workflow("verification"),
         Workflow("security", critical=True),
     )
 }
@@ -54,6 +55,7 @@ _NAMES = {
     "tier": _("Changes of your tier"),
     "welcome": _("First steps"),
     "work": _("Imports and reports you started"),
+    "verification": _("Your verification"),
     "security": _("Safety of your account"),
 }
 _CHANNEL_NAMES = {IN_APP: _("In the inbox"), EMAIL: _("By mail")}

@@ -11,6 +11,7 @@ from flask_babel import gettext
 from portal.kernel import clock
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Busy
+from portal.kyc import levels
 from portal.loyalty import moves
 from portal.purchases import confirmations, postings, rows, wanted
 from portal.purchases.decision import Decision, decide
@@ -59,7 +60,7 @@ def record_purchase(
 
     Eight round trips to PostgreSQL, BEGIN and COMMIT among them, whatever the purchase; a spend by code takes more.
     `historical` allows an `occurred_at` older than 72 hours. Raises the errors of `wanted`, `decision` and
-    `confirmations`, and the ledger's `IdempotencyMismatch` and `InsufficientFunds`.
+    `confirmations`, `kyc.levels.LevelMissing`, and the ledger's `IdempotencyMismatch` and `InsufficientFunds`.
     """
     sale = Sale(
         business_id=business_id,
@@ -83,6 +84,7 @@ def record_purchase(
         return _replay(found.existing, whole, parts)
     decided = decide(sale, found, clock.now())
     if bonus_to_spend:
+        levels.require(member_id, "bonus.spend", bonus_to_spend)
         confirmations.check(
             found.spend_confirmation, confirmed_by, business_id=business_id, member_id=member_id, amount=bonus_to_spend
         )

@@ -19,6 +19,7 @@ UPDATE tenants SET name = :name, timezone = :timezone, default_locale = :default
        brand = cast(:brand AS jsonb), settings = cast(:settings AS jsonb)
  WHERE id = :id
 """)
+_PUT = text("UPDATE tenants SET settings = cast(:settings AS jsonb) WHERE id = :id")
 _MOVE = text("UPDATE tenants SET clock_offset = :offset WHERE id = :id")
 
 
@@ -35,6 +36,19 @@ def update_tenant(*, region: str, **values: Any) -> None:
     plain = {name: json.dumps(after[name]) if name in {"brand", "settings"} else after[name] for name in FIELDS}
     db.session.execute(_WRITE, {**plain, "id": tenant_id})
     journal().note("tenants", tenant_id, changed)
+    journal().about("tenant", tenant_id)
+
+
+@command("tenant.set")
+def put_setting(name: str, value: Any) -> None:
+    """Set one entry of the tenant's `settings`; the caller drops `hosts`' memory after the commit."""
+    tenant_id = current_tenant_id()
+    before = db.session.execute(_READ, {"id": tenant_id}).one().settings
+    if before.get(name) == value:
+        journal().unchanged()
+        return
+    db.session.execute(_PUT, {"settings": json.dumps({**before, name: value}), "id": tenant_id})
+    journal().note("tenants", tenant_id, {f"settings.{name}": [before.get(name), value]})
     journal().about("tenant", tenant_id)
 
 

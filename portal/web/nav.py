@@ -110,6 +110,7 @@ def _admin() -> list[tuple[str, list[Link]]]:
             gettext("People"),
             _links(
                 ("identity_admin.members", "users", gettext("Members"), P.MEMBERS_READ),
+                ("kyc_admin.submissions", "user-check", gettext("Verification"), P.KYC_READ),
                 ("partners_admin.businesses", "building-store", gettext("Businesses"), P.BUSINESSES_READ),
             ),
         ),

@@ -27,7 +27,11 @@ COLOURS = {
     "SettingsForm.hue",
     "SettingsForm.chroma",
     "SettingsForm.lightness",
-}  # places in a colour space, no quantities
+    "PartForm.x",
+    "PartForm.y",
+    "PartForm.side",
+}  # places in a colour space and in a picture, no quantities
+LEVELS = {"spend_level": "basic", "public_level": "none"}
 PLACES = {  # field → who sends which form of which page, what else stands in it, and the field's name there
     "PurchaseForm.amount": (BOB, f"/till/cafe/members/{ALICE.id}", "purchase-form", {}, "amount"),
     "RefundForm.amount": (CAROL, "/desk/cafe/purchases/{sold}", "refund-form", {"reason": "Torn"}, "amount"),
@@ -36,6 +40,9 @@ PLACES = {  # field → who sends which form of which page, what else stands in 
     "TiersForm.rate": (OLGA, TIERS, "tiers-form", {**CHOSEN, "step": "save"}, "rate_1"),
     "ProgramForm.expiry_count": (OLGA, TIERS, "tiers-form", {**CHOSEN, "expiry": "after", "step": "save"}, "expiry_count"),
     "BusinessForm.max_bonus_share": (OLGA, f"/admin/businesses/{CAFE.id}/edit", "business-form", {"spend_confirmation": "card_scan"}, "max_bonus_share"),
+    "RulesForm.valid_months": (OLGA, "/admin/kyc/settings", "kyc-rules", LEVELS, "valid_months"),
+    "RulesForm.purge_days": (OLGA, "/admin/kyc/settings", "kyc-rules", LEVELS, "purge_days"),
+    "RulesForm.spend_free": (OLGA, "/admin/kyc/settings", "kyc-rules", LEVELS, "spend_free"),
     "ClockForm.days": (OLGA, "/admin/settings", "clock-form", {}, "days"),
 }  # fmt: skip
 GOOD = {"TiersForm.threshold": "5000", "PurchaseForm.amount": "100"}  # what the same form takes; 7 elsewhere

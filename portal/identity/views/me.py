@@ -37,6 +37,8 @@ def more() -> Any:
 def _own() -> list[Way]:
     wanted = (
         ("identity.profile", "user", gettext("Profile")),
+        ("profiles.about", "camera", gettext("About me")),
+        ("kyc.status", "user-check", gettext("Verification")),
         ("messages.notifications", "bell", gettext("Notifications")),
         ("messages.preferences", "adjustments-horizontal", gettext("What to be told")),
         ("identity.security", "shield-check", gettext("Security")),

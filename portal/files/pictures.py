@@ -1,0 +1,90 @@
+"""Pictures that people send are drawn anew before they are kept: nothing of the file but its pixels survives (B9).
+
+No place or camera (EXIF) stays in them, no second file hides behind the picture, and a picture that would unpack into
+more than `MOST_PIXELS` is refused before it is unpacked.
+"""
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from typing import IO
+
+from flask_babel import gettext
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from portal.files.kinds import kind_of
+from portal.files.service import MIB, FileRefused, FileTooLarge
+
+MOST_BYTES = 10 * MIB
+MOST_PIXELS = 40_000_000
+KINDS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP", "image/gif": "GIF"}
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A part of a picture: its left top corner and its side, as shares (0 to 1) of the shorter side and the rest."""
+
+    x: float
+    y: float
+    side: float
+
+    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """In pixels, inside the picture whatever was asked for."""
+        whole = min(width, height)
+        side = max(1, min(whole, round(whole * self.side)))
+        left = min(max(0, round((width - side) * self.x)), width - side)
+        top = min(max(0, round((height - side) * self.y)), height - side)
+        return left, top, left + side, top + side
+
+
+CENTRE = Square(0.5, 0.5, 1.0)
+
+
+def read(stream: IO[bytes]) -> bytes:
+    """The whole of a picture that was sent. Raises `FileTooLarge`, and `FileRefused` for an empty one."""
+    data = stream.read(MOST_BYTES + 1)
+    if not data:
+        raise FileRefused(gettext("The file is empty."))
+    if len(data) > MOST_BYTES:
+        raise FileTooLarge(
+            gettext("The picture is larger than %(size)s MB. Nothing was saved.", size=MOST_BYTES // MIB)
+        )
+    return data
+
+
+def square(data: bytes, part: Square, side: int) -> bytes:
+    """A square picture of `side` pixels as WebP. Raises `FileRefused`."""
+    picture = _opened(data).convert("RGBA")
+    picture = picture.crop(part.box(*picture.size)).resize((side, side), Image.Resampling.LANCZOS)
+    return _written(picture, "WEBP", quality=86, method=4)
+
+
+def redrawn(data: bytes, longest: int) -> bytes:
+    """The picture as JPEG, no side longer than `longest`; for documents, where nothing may be cut off."""
+    picture = _opened(data).convert("RGB")
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return _written(picture, "JPEG", quality=88)
+
+
+def _opened(data: bytes) -> Image.Image:
+    kind = KINDS.get(kind_of(data[:4096]))
+    if kind is None:
+        raise FileRefused(gettext("Send a picture: JPEG, PNG or WebP. Nothing was saved."))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(BytesIO(data), formats=[kind])
+            if picture.width * picture.height > MOST_PIXELS:
+                raise FileRefused(gettext("The picture has too many pixels. Make it smaller and send it again."))
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+        raise FileRefused(gettext("The picture cannot be read. Nothing was saved.")) from error
+
+
+def _written(picture: Image.Image, kind: str, **options: int) -> bytes:
+    made = BytesIO()
+    bare = Image.new(picture.mode, picture.size)
+    bare.paste(picture)
+    bare.save(made, kind, **options)
+    return made.getvalue()
