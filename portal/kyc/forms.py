@@ -3,6 +3,7 @@
 from typing import Any
 
 from babel import Locale
+from flask import g
 from flask_babel import lazy_gettext as _l
 from wtforms import (
     BooleanField,
@@ -91,6 +92,7 @@ class RulesForm(PortalForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.spend_free.currency = g.tenant.currency
         for field, name in ((self.spend_level, FEATURES[0]), (self.public_level, FEATURES[1])):
             field.label.text = labels.feature(name)
             field.choices = [SelectChoice(each, labels.level(each)) for each in LEVELS]

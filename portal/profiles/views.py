@@ -60,14 +60,16 @@ def set_picture() -> Any:
         service.remove_avatar(current_user.id)
         return redirect(url_for("profiles.about"), code=303)
     sent = request.files.get("picture")
-    if sent is None or not sent.filename or not part.validate():
+    if sent is None or not sent.filename:
         return _page(_stored(), picture_error=gettext("Choose a picture first."), status=422)
-    chosen = Square(*(_share(part[name].data, middle) for name, middle in (("x", 0.5), ("y", 0.5), ("side", 1.0))))
-    try:
-        with closing(sent.stream) as stream:
+    with closing(sent.stream) as stream:
+        if not part.validate():
+            return _page(_stored(), picture_error=gettext("Choose the part of the picture again."), status=422)
+        chosen = Square(*(_share(part[name].data, middle) for name, middle in (("x", 0.5), ("y", 0.5), ("side", 1.0))))
+        try:
             service.set_avatar(current_user.id, stream, chosen)
-    except files.FileRefused as error:
-        return _page(_stored(), picture_error=error.message, status=error.status)
+        except files.FileRefused as error:
+            return _page(_stored(), picture_error=error.message, status=error.status)
     flash(gettext("Your picture is changed."))
     return redirect(url_for("profiles.about"), code=303)
 

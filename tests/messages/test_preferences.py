@@ -92,7 +92,7 @@ def test_may_send_says_why_not(acting):
 def test_ticks_are_kept(acting, sign_in):
     client = sign_in(ALICE)
     page = client.get("/me/notifications/preferences").text
-    assert page.count("checked") == 7  # three workflows on both channels, work in the inbox
+    assert page.count("checked") == 9  # four workflows on both channels, work in the inbox
     assert "always" in page
     client.post(
         "/me/notifications/preferences", data={"on": ["purchase.email", "tier.in_app", "security.email", "x.y"]}
