@@ -274,6 +274,24 @@ def test_an_answer_is_held_back_until_its_end_when_asked(http):
     assert json.loads(whole.headers["X-ClickHouse-Summary"])["result_rows"] == "2000000"
 
 
+def test_long_documents_are_whole_and_their_errors_have_a_status(http):
+    """Formats with a beginning and an end: made on disk, read with GET and POST alike."""
+    selection = "SELECT number AS n, toString(number) AS s FROM numbers(1000000)"
+    document = json.loads(http("/", f"{selection} -- all\n FORMAT JSON; -- done".encode()).data)
+    assert (document["rows"], document["data"][-1]) == (1_000_000, {"n": 999_999, "s": "999999"})
+    lines = http(f"/?query={quote(selection)}&default_format=CSVWithNames").data
+    assert (lines.count(b'"n","s"'), lines.count(b"\n")) == (1, 1_000_001)
+    small = http(
+        "/", b"SELECT number FROM numbers(3) GROUP BY 1 WITH TOTALS FORMAT JSONCompact SETTINGS max_threads = 1"
+    )
+    assert small.headers["X-ClickHouse-Format"] == "JSONCompact"
+    assert json.loads(small.headers["X-ClickHouse-Summary"])["read_rows"] == "3"
+    failing = http("/", b"SELECT throwIf(number = 900000), number FROM numbers(1000000) FORMAT JSON")
+    assert (failing.status, failing.headers["X-ClickHouse-Exception-Code"]) == (500, "395")
+    assert http("/", b"SELECT 1 FORMAT Null").data == b""
+    assert http("/", b"SELECT 1 FORMAT Nothing").headers["X-ClickHouse-Exception-Code"] == "73"
+
+
 def test_blocks_have_heads_and_types_have_zones_for_newer_clients(http):
     asked = b"SELECT toDateTime(1676369730, 'Asia/Shanghai') AS dt FORMAT Native"
     plain = b"\x01\x01\x02dt\x08DateTimeB_\xebc"

@@ -4,6 +4,7 @@ A connection costs under a millisecond, runs in parallel with others and keeps i
 request has its own, unless it belongs to a session.
 """
 
+import io
 import json
 import re
 import sys
@@ -76,6 +77,8 @@ class Job:
     @property
     def streams(self) -> bool:
         blocked = NOT_STREAMABLE_WITH & (self.statement.words | {name.upper() for name in self.settings})
+        if self.format == "Native":  # has no place for totals and extremes
+            return self.statement.selects
         return self.statement.selects and self.format.lower() in STREAMABLE and not blocked
 
 
@@ -181,6 +184,8 @@ def _execute(connection: chdb.Connection, job: Job) -> Answer:
         return Answer(summary=_written(result.storage_rows_read() if statement.through_input else result.rows_read()))
     if job.streams:
         return _stream(connection, job)
+    if statement.selects:
+        return _through_file(connection, job)
     result = _ask(connection, _without_waiting(statement), job.format, parameters)
     if statement.verb == "INSERT":
         return Answer(summary=_written(result.storage_rows_read()) | _read(result))
@@ -198,6 +203,22 @@ def _stream(connection: chdb.Connection, job: Job) -> Answer:
     if len(first) < 2:  # noqa: PLR2004  that was all
         return Answer(first, summary=summary)
     return Answer(chain(first, pieces), live=True, cancel=pieces.close, summary=dict(summary))
+
+
+def _through_file(connection: chdb.Connection, job: Job) -> Answer:
+    """A document that is one whole however long it is: the engine writes it to disk as it makes it."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "answer"
+        text = f"{job.statement.bare}\nINTO OUTFILE {_literal(str(path))} COMPRESSION 'none' FORMAT {_name(job.format)}"
+        result = _ask(connection, text, job.format, job.parameters)
+        file = path.open("rb") if path.exists() else io.BytesIO()
+    first = file.read(IN_MEMORY)
+    body = [first] if len(first) < IN_MEMORY else chain([first], _rest_of(file))
+    return Answer(body, summary=_read(result))
+
+
+def _rest_of(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(lambda: file.read(CHUNK), b"")  # closed with the last reference to it
 
 
 def _pieces(connection: chdb.Connection, job: Job, summary: dict[str, int]) -> Generator[bytes]:
@@ -247,10 +268,10 @@ def _kept(pieces: Iterator[bytes]) -> Iterable[bytes]:
 
 
 def _on_disk(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the last reference to it
+    file = tempfile.TemporaryFile()  # noqa: SIM115  see `_rest_of`
     file.writelines(pieces)
     file.seek(0)
-    return iter(lambda: file.read(CHUNK), b"")
+    return _rest_of(file)
 
 
 def _insert(
