@@ -109,6 +109,26 @@ def _session(seed, tenant, member, shop, staff, key):
     return key
 
 
+def _method(seed, tenant, member, shop, staff, key):
+    from portal.identity.models import TwoFactorMethod
+
+    seed(
+        tenant,
+        _made(
+            TwoFactorMethod,
+            id=key,
+            user_id=member.id,
+            kind="passkey",
+            name="Phone",
+            credential_id=key.bytes,
+            public_key=b"",
+            created_at=_now(),
+            confirmed_at=_now(),
+        ),
+    )
+    return key
+
+
 def _job(seed, tenant, member, shop, staff, key):
     from portal.jobs.models import Job
 
@@ -324,6 +344,7 @@ MAKERS = {
     "account_id": _account,
     "audit_id": _audit,
     "staff_id": _staff_row,
+    "method_id": _method,
     "key_id": _key,
     "location_id": _location,
     "root_id": _root,

@@ -8,7 +8,7 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.identity import failures, passwords, queries, sessions
+from portal.identity import factors, failures, passwords, queries, sessions
 from portal.identity.models import DeviceSession, User
 from portal.kernel.commands import command, journal
 from portal.kernel.errors import NotFound, PortalError
@@ -55,27 +55,31 @@ def _open(user_id: UUID, *, user_agent: str, ip: str, renewed: str | None, repla
     return open_for(member, user_agent=user_agent, ip=ip)
 
 
-def open_for(member: User, *, user_agent: str, ip: str) -> str:
-    """A new session for this member, inside a command; its life depends on their roles (D37)."""
-    from portal.partners.models import BusinessStaff
+def open_for(member: User, *, user_agent: str, ip: str, amr: str = "pwd", proved: bool = False) -> str:
+    """A new session for this member, inside a command; its life depends on their roles (D37).
 
-    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == member.id, BusinessStaff.archived_at.is_(None))
+    It is a half one while a second factor is due (S4), which `amr` and the member's factors decide; `proved` says that
+    the member has shown both already.
+    """
+    roles = queries.roles(member.id)
     return sessions.open_session(
         member.id,
         auth_epoch=member.auth_epoch or 0,
-        kind=sessions.kind_of(queries.tenant_roles(member.id), list(db.session.scalars(posts))),
+        kind=sessions.kind_of(roles, []),
         user_agent=user_agent,
         ip=ip,
         now=sessions.real_now(),
+        amr=amr,
+        half=not proved and factors.second_is_due(member, amr, roles),
     )
 
 
 @command("session.open")
-def admit(user_id: UUID, *, user_agent: str, ip: str) -> str:
-    """The first session of somebody who has just joined; returns its cookie."""
+def admit(user_id: UUID, *, user_agent: str, ip: str, amr: str = "pwd") -> str:
+    """A session for somebody who has shown who they are by `amr`: pwd, otp, tg, swk; returns its cookie."""
     journal().about("member", user_id)
     member = db.session.scalars(select(User).where(User.id == user_id)).one()
-    return open_for(member, user_agent=user_agent, ip=ip)
+    return open_for(member, user_agent=user_agent, ip=ip, amr=amr)
 
 
 @command("session.close")

@@ -84,3 +84,40 @@ class ContactChanged(Event):
     member_id: UUID
     change_id: UUID
     kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorAdded(Event):
+    """A member has one more way to show who they are; `kind`: passkey, totp, email, sms."""
+
+    TYPE: ClassVar[str] = "factor.added"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    method_id: UUID
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorRemoved(Event):
+    """A member has one way less to show who they are."""
+
+    TYPE: ClassVar[str] = "factor.removed"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    method_id: UUID
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryCodeUsed(Event):
+    """Somebody came in with a recovery code; `left` are unused."""
+
+    TYPE: ClassVar[str] = "recovery_code.used"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    left: int

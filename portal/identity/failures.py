@@ -1,5 +1,8 @@
 """Failed sign-ins, counted in PostgreSQL: ten in five minutes for an account and for an address (security.md 14).
 
+Second factors have counts of their own: five in five minutes, twenty an hour and fifty a day for a person and a way,
+ten in five minutes and fifty an hour for an address (S5).
+
 An attempt is counted before the password is looked at and taken back when it was right, so that fifty attempts at the
 same moment are not fifty guesses.
 """
@@ -22,17 +25,30 @@ from portal.kernel.side import side_transaction
 ALLOWED = 10
 WINDOW = timedelta(minutes=5)
 KEPT = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How many tries in which time, for whom is tried and for where it comes from; `names` are the counters'."""
+
+    names: tuple[str, str]
+    account: tuple[tuple[int, timedelta], ...]
+    address: tuple[tuple[int, timedelta], ...]
+
+
+DOOR = Rules(("account", "address"), ((ALLOWED, WINDOW),), ((ALLOWED, WINDOW),))
+SECOND = Rules(("second", "second_address"), ((5, WINDOW), (20, HOUR), (50, KEPT)), ((10, WINDOW), (50, HOUR)))
 _INSERT = (
     "INSERT INTO login_failures (tenant_id, id, kind, key, at) VALUES"
-    " (:tenant, :account_row, 'account', :account, clock_timestamp()),"
-    " (:tenant, :address_row, 'address', :address, clock_timestamp())"
+    " (:tenant, :account_row, :account_kind, :account, clock_timestamp()),"
+    " (:tenant, :address_row, :address_kind, :address, clock_timestamp())"
 )
 _COUNT = text("""
-SELECT clock_timestamp() AS now, f.kind, count(*) AS tries,
-       (array_agg(f.at ORDER BY f.at DESC))[:allowed] AS blocking
+SELECT clock_timestamp() AS now, f.kind, (array_agg(f.at ORDER BY f.at DESC))[1 : :most] AS tries
   FROM login_failures f
  WHERE f.tenant_id = :tenant AND f.at > clock_timestamp() - cast(:window AS interval)
-   AND ((f.kind = 'account' AND f.key = :account) OR (f.kind = 'address' AND f.key = :address))
+   AND ((f.kind = :account_kind AND f.key = :account) OR (f.kind = :address_kind AND f.key = :address))
    AND f.id NOT IN (:account_row, :address_row)
  GROUP BY f.kind
 """)
@@ -80,23 +96,33 @@ class Attempt:
         return {name: self.values[name] for name in ("tenant", *names)}
 
 
-def attempt(account: str, address: str) -> Attempt:
-    """Count a try at `account` (an id, or what was typed) from `address`. Raises `TooManyTries` from the 11th on."""
+def attempt(account: str, address: str, rules: Rules = DOOR) -> Attempt:
+    """Count a try at `account` (an id, or what was typed) from `address`. Raises `TooManyTries` above the rules."""
     values = {
         "tenant": g.tenant_id,
         "account_row": new_id(),
         "address_row": new_id(),
+        "account_kind": rules.names[0],
+        "address_kind": rules.names[1],
         "account": _key(account),
         "address": _key(address),
     }
     counted = Attempt(values)
     _aside(_INSERT, values)
-    rows = db.session.execute(_COUNT, {**values, "window": WINDOW, "allowed": ALLOWED}).all()
-    full = [row for row in rows if row.tries >= ALLOWED]
-    if full:
+    limits = dict(zip(rules.names, (rules.account, rules.address), strict=True))
+    windows = [window for limit in limits.values() for _, window in limit]
+    most = max(allowed for limit in limits.values() for allowed, _ in limit)
+    rows = db.session.execute(_COUNT, {**values, "window": max(windows), "most": most}).all()
+    waits = [
+        row.tries[allowed - 1] + window - row.now
+        for row in rows
+        for allowed, window in limits[row.kind]
+        if len(row.tries) >= allowed
+    ]
+    longest = max(waits, default=timedelta(0))
+    if longest > timedelta(0):
         counted.undo()
-        free_at = max(row.blocking + WINDOW for row in full)
-        raise TooManyTries(int((free_at - full[0].now).total_seconds()) + 1)
+        raise TooManyTries(int(longest.total_seconds()) + 1)
     return counted
 
 

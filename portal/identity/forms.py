@@ -9,7 +9,7 @@ from wtforms import BooleanField, Field, HiddenField, SelectField, StringField, 
 from wtforms.validators import DataRequired, Length, Optional
 from wtforms.widgets import PasswordInput
 
-from portal.identity import contacts, passwords
+from portal.identity import contacts, factors, passwords
 from portal.web.forms import REQUIRED, PortalForm, no_nul
 from portal.web.locale import language_name, offered
 
@@ -134,6 +134,62 @@ class NewMemberForm(ContactsForm):
     card_number = StringField(
         _l("Card number"), [Optional(), no_nul, Length(max=32)], render_kw={"inputmode": "numeric"}
     )
+
+
+class ProofForm(PortalForm):
+    """A factor shown: the code of an app, a recovery code, a password, or what a passkey signed."""
+
+    way = HiddenField()
+    code = StringField(
+        _l("Code"),
+        [Optional(), no_nul, Length(max=40)],
+        render_kw={"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false", "maxlength": 40},
+    )
+    secret = SecretField(_l("Password now"), render_kw={"autocomplete": "current-password"})
+    credential = HiddenField()
+    next = HiddenField()
+
+    def __init__(self, *, way: str | None = None, offered: list[str]) -> None:
+        super().__init__()
+        self.offered = offered
+        if self.way.data not in offered:
+            self.way.data = way if way in offered else (offered[0] if offered else "")
+
+    @property
+    def typed(self) -> str:
+        """What was typed for the chosen way."""
+        return (self.secret.data if self.way.data == factors.PASSWORD else self.code.data) or ""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        fine = super().validate(extra_validators)
+        if fine and self.way.data != factors.PASSKEY and not self.typed:
+            field = self.secret if self.way.data == factors.PASSWORD else self.code
+            field.errors = [str(REQUIRED)]
+            return False
+        return bool(fine)
+
+
+class AppForm(PortalForm):
+    """The first code of a new app."""
+
+    code = StringField(
+        _l("Code from the app"),
+        [DataRequired(REQUIRED), no_nul, Length(max=12)],
+        render_kw={"autocomplete": "one-time-code", "inputmode": "numeric", "maxlength": 12},
+    )
+    next = HiddenField()
+
+
+class PasskeyForm(PortalForm):
+    """A new passkey and what it is called."""
+
+    name = StringField(
+        _l("Name of the passkey"),
+        [Optional(), no_nul, Length(max=factors.LONGEST_NAME)],
+        render_kw={"maxlength": factors.LONGEST_NAME},
+    )
+    credential = HiddenField()
+    next = HiddenField()
 
 
 class SuspensionForm(PortalForm):

@@ -34,6 +34,17 @@ def joined_via(way: str) -> str:
     return ways.get(way, way)
 
 
+def method(kind: str) -> str:
+    """A kind of second factor."""
+    kinds = {
+        "passkey": gettext("Passkey"),
+        "totp": gettext("Authenticator app"),
+        "email": gettext("Code by mail"),
+        "sms": gettext("Code by SMS"),
+    }
+    return kinds.get(kind, kind)
+
+
 def movement(kind: str) -> str:
     """A movement of bonus by its ledger type (G5)."""
     kinds = {
@@ -80,6 +91,14 @@ def action(name: str) -> str:
         "session.close": gettext("Signed out"),
         "session.revoke": gettext("A device was signed out"),
         "session.revoke_others": gettext("Other devices were signed out"),
+        "session.second_factor": gettext("Showed the second factor"),
+        "session.confirm": gettext("Confirmed who they are"),
+        "factor.start_app": gettext("Began to set up an app"),
+        "factor.confirm_app": gettext("An authenticator app was added"),
+        "factor.add_passkey": gettext("A passkey was added"),
+        "factor.rename": gettext("A passkey was renamed"),
+        "factor.remove": gettext("A second factor was removed"),
+        "factor.renew_codes": gettext("New recovery codes were made"),
         "role.grant": gettext("Role given"),
         "wallet.adjust": gettext("Bonus corrected"),
         "loyalty.set_tier": gettext("Tier set by hand"),

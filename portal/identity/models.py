@@ -237,3 +237,75 @@ class Referral(TenantOwned, Model):
     referrer_id: Mapped[UUID]
     code: Mapped[str] = mapped_column(info=pii("export"))
     created_at: Mapped[datetime]
+
+
+class TwoFactorMethod(TenantOwned, Model):
+    """A passkey, an authenticator app, or codes by mail or SMS, by which a member shows who they are (2FA-1).
+
+    An app's row without `confirmed_at` was shown as a picture and not tried yet. `secret`: the app's 160 bits, sealed.
+    `rp_id`: the host that a passkey was made for; it works nowhere else. `last_step`: the newest 30 seconds whose code
+    was used.
+    """
+
+    __tablename__ = "two_factor_methods"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "credential_id"),
+        tenant_fk("users", "user_id", ondelete="CASCADE"),
+        Index(None, "tenant_id", "user_id"),
+        Index(
+            "uq_two_factor_methods_one_each",
+            "tenant_id",
+            "user_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("kind <> 'passkey'"),
+        ),
+        CheckConstraint("kind IN ('passkey','totp','email','sms')", name="kind"),
+        CheckConstraint("(kind = 'passkey') = (credential_id IS NOT NULL)", name="passkey"),
+        CheckConstraint("(kind = 'totp') = (secret IS NOT NULL)", name="totp"),
+    )
+
+    user_id: Mapped[UUID]
+    kind: Mapped[str] = mapped_column(info=pii("export"))
+    name: Mapped[str] = mapped_column(server_default="", info=pii("export"))
+    secret: Mapped[bytes | None] = mapped_column(info=pii("keep:secret"))
+    last_step: Mapped[int | None]
+    credential_id: Mapped[bytes | None] = mapped_column(info=pii("keep:secret"))
+    public_key: Mapped[bytes | None] = mapped_column(info=pii("keep:secret"))
+    sign_count: Mapped[int] = mapped_column(server_default="0")
+    transports: Mapped[str] = mapped_column(server_default="", info=pii("keep:technical"))
+    rp_id: Mapped[str] = mapped_column(server_default="", info=pii("keep:technical"))
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class RecoveryCode(TenantOwned, Model):
+    """One of ten codes for whoever has lost the rest; 80 bits, kept as a keyed hash, used once (2FA-1)."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "user_id", "code_hash"),
+        tenant_fk("users", "user_id", ondelete="CASCADE"),
+    )
+
+    user_id: Mapped[UUID]
+    code_hash: Mapped[str] = mapped_column(info=pii("keep:secret"))
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class PasskeyChallenge(TenantOwned, Model):
+    """What a browser was asked to sign: five minutes, once. `user_id` is None while nobody is known (sign-in)."""
+
+    __tablename__ = "passkey_challenges"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "challenge"),
+        tenant_fk("users", "user_id", ondelete="CASCADE"),
+        Index(None, "tenant_id", "expires_at"),
+    )
+
+    challenge: Mapped[bytes] = mapped_column(info=pii("keep:secret"))
+    purpose: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    user_id: Mapped[UUID | None]
+    expires_at: Mapped[datetime]

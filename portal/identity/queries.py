@@ -109,6 +109,14 @@ def tenant_roles(user_id: UUID) -> list[str]:
     )
 
 
+def roles(user_id: UUID) -> list[str]:
+    """Every role that somebody has here: over the whole tenant and at businesses."""
+    from portal.partners.models import BusinessStaff
+
+    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == user_id, BusinessStaff.archived_at.is_(None))
+    return sorted({*tenant_roles(user_id), *db.session.scalars(posts)})
+
+
 def open_sessions(user_id: UUID, auth_epoch: int, now: datetime) -> list[Any]:
     """The devices that are signed in, the one used last first."""
     statement = (
@@ -122,6 +130,7 @@ def open_sessions(user_id: UUID, auth_epoch: int, now: datetime) -> list[Any]:
         .where(
             DeviceSession.user_id == user_id,
             DeviceSession.auth_epoch == auth_epoch,
+            DeviceSession.state == "full",
             DeviceSession.revoked_at.is_(None),
             DeviceSession.idle_until > now,
             DeviceSession.expires_at > now,

@@ -149,7 +149,7 @@ def change_password(user_id: UUID, *, current: str, new: str, user_agent: str, i
     member.password_hash = _new_password(new, member.name, member.email, member.phone)
     _end_sessions(member)
     journal().about("member", member.id)
-    return access.open_for(member, user_agent=user_agent, ip=ip)
+    return access.open_for(member, user_agent=user_agent, ip=ip, proved=True)
 
 
 @command("member.end_sessions")

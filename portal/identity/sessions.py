@@ -31,11 +31,12 @@ LIVES: dict[str, tuple[timedelta, timedelta]] = {  # idle, absolute (D37)
     "cashier": (timedelta(hours=12), timedelta(days=90)),
     "desk": (timedelta(hours=8), timedelta(days=7)),
     "admin": (timedelta(minutes=30), timedelta(hours=12)),
+    "half": (timedelta(minutes=30), timedelta(minutes=30)),  # time to find the telephone, or to enrol one
 }
 DESK_ROLES, ADMIN_ROLES = {"manager", "owner", "editor", "support"}, {"finance", "admin"}
 _FIND = text("""
 SELECT s.id, s.user_id, s.auth_epoch, s.data, s.last_seen_at, s.idle_until, s.expires_at, u.name, u.locale, u.timezone,
-       clock_timestamp() AS now,
+       s.state, s.amr, s.proved_at, s.impersonator_id, clock_timestamp() AS now,
        ARRAY(SELECT role FROM tenant_roles r WHERE r.tenant_id = s.tenant_id AND r.user_id = u.id) AS roles,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(b.id, b.slug, b.name, f.role, f.location_id)
                                   ORDER BY b.name, f.role), '[]')
@@ -99,7 +100,11 @@ def cookie_name() -> str:
 
 
 def enter_session() -> None:
-    """Find who is signed in; an unknown, old or foreign cookie makes a stranger."""
+    """Find who is signed in; an unknown, old or foreign cookie makes a stranger.
+
+    Whoever has shown only the first of two factors is a stranger too, to every route but those marked HALF, which find
+    the session's row in `g.half` (S4).
+    """
     token = request.cookies.get(cookie_name(), "")
     if not token or g.get("unknown_host") or request.endpoint == "static":
         return
@@ -118,6 +123,9 @@ def enter_session() -> None:
     session.clear()
     session.update(copy.deepcopy(row.data))
     session.modified = False
+    if row.state == "half":
+        g.half = row
+        return
     g.person = Person(
         id=row.user_id,
         name=row.name,
@@ -163,15 +171,31 @@ def real_now() -> datetime:
     return db.session.execute(text("SELECT clock_timestamp()")).scalar_one()
 
 
-def open_session(user_id: UUID, *, auth_epoch: int, kind: str, user_agent: str, ip: str, now: datetime) -> str:
-    """A new session row, inside a command; `now` is `real_now()`. Returns the cookie's value, kept nowhere else."""
+def open_session(
+    user_id: UUID,
+    *,
+    auth_epoch: int,
+    kind: str,
+    user_agent: str,
+    ip: str,
+    now: datetime,
+    amr: str = "pwd",
+    half: bool = False,
+) -> str:
+    """A new session row, inside a command; `now` is `real_now()`. Returns the cookie's value, kept nowhere else.
+
+    `amr` says by what it was opened: pwd, otp, tg, swk, and after a `+` the second factor. A `half` one waits for it.
+    """
     token = secrets.token_urlsafe(32)
-    idle, absolute = LIVES[kind]
+    idle, absolute = LIVES["half" if half else kind]
     db.session.add(
         DeviceSession(
             token_hash=token_hash(token),
             user_id=user_id,
             auth_epoch=auth_epoch,
+            amr=amr,
+            state="half" if half else "full",
+            proved_at=None if half else now,
             data={},
             user_agent=user_agent[:300],
             ip=ip,

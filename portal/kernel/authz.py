@@ -49,9 +49,10 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     LOGIN = "login"
+    HALF = "half"  # also whoever has shown the first factor only: the second factor's own pages (S4)
 
 
-PUBLIC, LOGIN = Access.PUBLIC, Access.LOGIN
+PUBLIC, LOGIN, HALF = Access.PUBLIC, Access.LOGIN, Access.HALF
 P = Permission
 CASHIER = frozenset({P.MEMBERS_FIND, P.MEMBERS_CREATE, P.PURCHASES_CREATE, P.PURCHASES_REFUND})
 MANAGER = CASHIER | {P.DESK_READ, P.PURCHASES_READ, P.PURCHASES_EXPORT, P.PURCHASES_IMPORT, P.IMPORTS_CREATE}
@@ -130,9 +131,11 @@ def require(permission: Permission | Access) -> None:
     """401 for a stranger, 403 for somebody who may not; inside a business its staff row decides."""
     if permission is PUBLIC:
         return
+    if permission is HALF and g.get("half") is not None:
+        return
     if not current_user.is_authenticated:
         abort(401)
-    if permission is LOGIN:
+    if permission is LOGIN or permission is HALF:
         return
     if not current_user.may(permission, g.get("business")):
         abort(403)

@@ -17,6 +17,7 @@ SIDE_TABLES = {
     "one_time_codes",
     "password_resets",
     "invitations",
+    "passkey_challenges",
     "api_key_uses",
     "notification_states",
 }

@@ -68,6 +68,11 @@ def kyc_notices(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [_notice(m, {**m.data, **told.get(m.data["submission_id"], blank)}) for m in messages]
 
 
+def safety_notices(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Rows for `tell`: what became of the ways into an account; the event says it all."""
+    return [_notice(m, m.data) for m in messages]
+
+
 def _notice(message: Message, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "member_id": UUID(message.data["member_id"]),

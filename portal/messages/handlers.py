@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from portal.identity.events import CodeRequested, MemberRegistered
+from portal.identity.events import CodeRequested, FactorAdded, FactorRemoved, MemberRegistered, RecoveryCodeUsed
 from portal.kernel.outbox import Message, subscriber
 from portal.kyc.events import KycDecided
 from portal.loyalty.events import TierChanged
 from portal.messages import mail
 from portal.messages.codes import send_codes
-from portal.messages.facts import kyc_notices, purchase_notices, tier_notices, welcome_notices
+from portal.messages.facts import kyc_notices, purchase_notices, safety_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
 
@@ -66,3 +66,15 @@ def notify_kyc(messages: Sequence[Message]) -> None:
 def email_kyc(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """A mail for each decision on a proof of identity."""
     return mail.send(messages, kyc_notices)
+
+
+@subscriber("messages.notify_factor", events=(FactorAdded, FactorRemoved, RecoveryCodeUsed))
+def notify_factor(messages: Sequence[Message]) -> None:
+    """A line in the inbox for each second factor that came, went or was replaced by a recovery code."""
+    tell(safety_notices(messages))
+
+
+@subscriber("messages.email_factor", events=(FactorAdded, FactorRemoved, RecoveryCodeUsed), transactional=False)
+def email_factor(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A mail for the same: whoever lost the account hears of it."""
+    return mail.send(messages, safety_notices)

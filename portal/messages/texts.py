@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from portal.kernel.model import I18n
 from portal.kernel.money import format_amount
@@ -86,6 +86,50 @@ def _welcome(data: Data) -> Text:
     )
 
 
+def _method(data: Data) -> str:
+    from portal.identity.labels import method
+
+    kind = method(str(data["kind"]))
+    return f"{kind} “{data['name']}”" if data.get("name") else kind
+
+
+def _factor_added(data: Data) -> Text:
+    return Text(
+        gettext("A second factor was added"),
+        gettext(
+            "%(method)s can be used to sign in from now on. If it was not you, change your password and remove it.",
+            method=_method(data),
+        ),
+        "/me/security",
+        "shield-check",
+    )
+
+
+def _factor_removed(data: Data) -> Text:
+    return Text(
+        gettext("A second factor was removed"),
+        gettext(
+            "%(method)s no longer opens your account. If it was not you, change your password and sign out all devices.",
+            method=_method(data),
+        ),
+        "/me/security",
+        "alert-triangle",
+    )
+
+
+def _recovery_code_used(data: Data) -> Text:
+    return Text(
+        gettext("A recovery code was used"),
+        ngettext(
+            "%(num)s code is left. If it was not you, change your password and make new codes.",
+            "%(num)s codes are left. If it was not you, change your password and make new codes.",
+            int(data["left"]),
+        ),
+        "/me/security",
+        "alert-triangle",
+    )
+
+
 def _job(data: Data) -> Text:
     return Text(
         str(data.get("title") or gettext("Your work is done")),
@@ -126,6 +170,9 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "tier.changed": ("tier", _tier),
     "member.registered": ("welcome", _welcome),
     "kyc.decided": ("verification", _kyc),
+    "factor.added": ("security", _factor_added),
+    "factor.removed": ("security", _factor_removed),
+    "recovery_code.used": ("security", _recovery_code_used),
     "job.done": ("work", _job),
     "audit.signed": ("security", _root),
 }

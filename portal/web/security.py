@@ -59,7 +59,7 @@ def _caching(response: Response) -> None:
     """What was made for somebody is kept nowhere; what was made for anybody is asked for anew (T6)."""
     if request.endpoint == "static":
         return
-    known = g.get("person") or g.get("api_key")
+    known = g.get("person") or g.get("half") or g.get("api_key")
     response.headers.setdefault("Cache-Control", "no-store" if known else "private, no-cache")
     if "public" not in response.headers["Cache-Control"]:
         response.vary.update(("Cookie", "HX-Request"))

@@ -230,6 +230,7 @@ document.addEventListener("keydown", (event) => {
   const field = document.querySelector("[data-slash]");
   if (field) { event.preventDefault(); field.focus(); }
 });
+document.addEventListener("click", (event) => { if (event.target.closest?.("[data-print]")) window.print(); });
 
 // ── Theme at once, kept by the form's own address. A tab a language where a text is written in several.
 document.addEventListener("submit", (event) => {

@@ -51,6 +51,8 @@ PUBLIC = {
     "tenant_icons.icon",
     "messages_public.unsubscribe",
     "identity.sign_in",
+    "identity.sign_in_by_passkey",
+    "identity.passkey_options",
     "identity.sign_out",
     "identity.join",
     "identity.language",

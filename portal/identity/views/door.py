@@ -31,6 +31,8 @@ def sign_in() -> Any:
     ahead = onward.safe_path(form.next.data or request.args.get("next"))
     form.next.data = ahead or ""
     if request.method == "GET":
+        if g.get("half"):
+            return redirect(url_for("identity.second_factor", next=ahead), code=303)
         if current_user.is_authenticated:
             return redirect(ahead or onward.first_page(current_user), code=303)
         return render("identity/sign_in.html", form=form)
@@ -63,6 +65,8 @@ def too_often(error: RateLimitExceeded) -> Response:
 @identity.route("/welcome", permission=PUBLIC)
 def first() -> Any:
     """The room that the person works in; a stranger comes to the front."""
+    if g.get("half"):
+        return redirect(url_for("identity.second_factor"), code=303)
     return redirect(onward.first_page(current_user) if current_user.is_authenticated else "/", code=303)
 
 
@@ -70,7 +74,8 @@ def first() -> Any:
 def sign_out() -> Any:
     session_id = access.current_session_id()
     if session_id is not None:
-        access.sign_out(current_user.id, session_id)
+        with sessions.acting_as(g.device_session.user_id, "member"):
+            access.sign_out(g.device_session.user_id, session_id)
     sessions.drop_cookie()
     answer = make_response(redirect("/", code=303))
     answer.headers["Clear-Site-Data"] = '"storage"'  # the card kept for offline goes with the person

@@ -7,9 +7,10 @@ from flask import flash, g, redirect, request, url_for
 from flask_babel import gettext, ngettext
 from flask_login import current_user
 
-from portal.identity import access, devices, failures, passwords, queries, service, sessions
+from portal.identity import access, devices, factors, failures, labels, passwords, queries, service, sessions
 from portal.identity.forms import PasswordForm
 from portal.identity.limits import PASSWORDS_A_PERSON, limited
+from portal.identity.stepup import fresh
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN
 from portal.web.client import client_address
@@ -23,6 +24,7 @@ def security() -> Any:
 
 @identity.route("/me/security/password", methods=["POST"], permission=LOGIN)
 @limited(PASSWORDS_A_PERSON, of="person")
+@fresh
 def change_password() -> Any:
     form = PasswordForm()
     if not form.validate():
@@ -64,4 +66,13 @@ def revoke_other_sessions() -> Any:
 
 def _page(form: PasswordForm, status: int = 200) -> Any:
     open_ones = queries.open_sessions(current_user.id, g.device_session.auth_epoch, sessions.real_now())
-    return render("identity/security.html", status=status, form=form, sessions=open_ones, devices=devices)
+    return render(
+        "identity/security.html",
+        status=status,
+        form=form,
+        sessions=open_ones,
+        devices=devices,
+        methods=factors.methods(current_user.id),
+        method_name=labels.method,
+        left=factors.codes_left(current_user.id),
+    )

@@ -1,0 +1,172 @@
+"""The second half of signing in; and confirming who one is before something that matters."""
+
+from typing import Any
+
+from flask import Response, abort, g, redirect, request, session, url_for
+from flask_babel import gettext
+from flask_login import current_user
+from sqlalchemy import select
+from werkzeug.datastructures import MultiDict
+
+from portal.extensions import db
+from portal.identity import access, factors, onward, passkeys, second, sessions, stepup
+from portal.identity.failures import TooManyTries
+from portal.identity.forms import ProofForm
+from portal.identity.limits import TRIES_AN_ADDRESS, limited
+from portal.identity.models import User
+from portal.identity.views.blueprints import identity
+from portal.kernel.authz import HALF, LOGIN, PUBLIC
+from portal.kernel.errors import PortalError
+from portal.web.client import client_address
+from portal.web.fragments import render
+
+
+@identity.route("/login/second", methods=["GET", "POST"], permission=HALF)
+def second_factor() -> Any:
+    """Ask for the second factor, or, where the role needs one and there is none, lead to making one (S4)."""
+    ahead = onward.safe_path(request.values.get("next"))
+    half = g.get("half")
+    if half is None:
+        return redirect(ahead or onward.first_page(current_user), code=303)
+    offered = _ordered(factors.ways(half.user_id, half.amr, _password_hash(half.user_id)))
+    if not offered:
+        return redirect(url_for("identity.enrol", next=ahead), code=303)
+    if factors.codes_left(half.user_id):
+        offered.append(factors.RECOVERY)
+    form = ProofForm(way=request.args.get("way"), offered=offered)
+    if request.method == "GET":
+        return _ask_second(form, offered, ahead)
+    if not form.validate():
+        return _ask_second(form, offered, ahead, status=422)
+    browser = {"user_agent": request.user_agent.string, "ip": client_address()}
+    try:
+        if form.way.data == factors.PASSKEY:
+            token = passkeys.enter(half, form.credential.data or "", **browser)
+        else:
+            token = second.enter(half, form.way.data, form.typed, **browser)
+    except PortalError as error:
+        return _refused(_ask_second, form, offered, ahead, error)
+    sessions.hand_cookie(token)
+    return redirect(ahead or url_for("identity.first"), code=303)
+
+
+@identity.route("/me/confirm", methods=["GET", "POST"], permission=LOGIN)
+def confirm() -> Any:
+    """Show a factor once more, then go back to what one was about to do (`stepup.fresh`)."""
+    ahead = onward.safe_path(request.values.get("next")) or "/me"
+    offered = _ordered({method.kind for method in factors.methods(current_user.id)} - factors.CODES)
+    if _password_hash(current_user.id):
+        offered.append(factors.PASSWORD)
+    if g.device_session.impersonator_id is not None:
+        abort(403)
+    form = ProofForm(way=request.args.get("way"), offered=offered)
+    if request.method == "GET":
+        return _ask_again(form, offered, ahead)
+    if not form.validate():
+        return _ask_again(form, offered, ahead, status=422)
+    try:
+        if form.way.data == factors.PASSKEY:
+            passkeys.confirm(current_user.id, current_user.session_id, form.credential.data or "")
+        else:
+            second.confirm(current_user.id, current_user.session_id, form.way.data, form.typed, ip=client_address())
+    except PortalError as error:
+        return _refused(_ask_again, form, offered, ahead, error)
+    return redirect(url_for("identity.resume") if stepup.kept() else ahead, code=303)
+
+
+@identity.route("/me/confirm/resume", permission=LOGIN)
+def resume() -> Any:
+    """The form that had to wait, ready to be sent again by one button; it is shown once."""
+    waiting = stepup.kept()
+    if waiting is None or not stepup.is_fresh():
+        return redirect("/me", code=303)
+    session.pop(stepup.KEPT)
+    return render("identity/resume.html", to=waiting["to"], fields=waiting["fields"])
+
+
+@identity.route("/passkeys/options", methods=["POST"], permission=PUBLIC)
+@limited(TRIES_AN_ADDRESS)
+def passkey_options() -> Response:
+    """What a browser is asked to sign: `purpose` is sign_in (for anybody), second, confirm or register."""
+    purpose = request.form.get("purpose", passkeys.SIGN_IN)
+    if purpose == passkeys.SIGN_IN:
+        body = passkeys.to_sign_in(request.form.get("email", ""))
+    elif purpose == passkeys.SECOND and g.get("half"):
+        body = passkeys.to_prove(purpose, g.half.user_id)
+    elif purpose == passkeys.CONFIRM and current_user.is_authenticated:
+        body = passkeys.to_prove(purpose, current_user.id)
+    elif purpose == passkeys.REGISTER and (user_id := enrolling()):
+        body = passkeys.to_register(db.session.scalars(select(User).where(User.id == user_id)).one())
+    else:
+        abort(403)
+    return Response(body, mimetype="application/json")
+
+
+@identity.route("/login/passkey", methods=["POST"], permission=PUBLIC)
+@limited(TRIES_AN_ADDRESS)
+def sign_in_by_passkey() -> Any:
+    """Sign in by a passkey alone."""
+    ahead = onward.safe_path(request.form.get("next"))
+    try:
+        token = passkeys.sign_in(
+            request.form.get("credential", ""),
+            user_agent=request.user_agent.string,
+            ip=client_address(),
+            replaces=access.current_session_id(),
+        )
+    except PortalError as error:
+        from portal.identity.forms import SignInForm
+
+        form = SignInForm(MultiDict())
+        form.next.data = ahead or ""
+        return render("identity/sign_in.html", form=form, refusal=error.message, status=error.status)
+    sessions.hand_cookie(token)
+    return redirect(ahead or url_for("identity.first"), code=303)
+
+
+def enrolling() -> Any:
+    """Whose factors this request may change: a full and fresh session's, or a half one's that has none to show yet."""
+    half = g.get("half")
+    if half is not None:
+        return None if factors.ways(half.user_id, half.amr, _password_hash(half.user_id)) else half.user_id
+    return current_user.id if current_user.is_authenticated and stepup.is_fresh() else None
+
+
+def _ask_second(form: ProofForm, offered: list[str], ahead: str | None, refusal: str = "", status: int = 200) -> Any:
+    elsewhere = sorted(
+        {m.rp_id for m in factors.methods(g.half.user_id) if m.kind == factors.PASSKEY} - {passkeys.rp_id()}
+    )
+    return render(
+        "identity/second.html",
+        form=form,
+        offered=offered,
+        ahead=ahead,
+        refusal=refusal,
+        elsewhere=elsewhere,
+        status=status,
+    )
+
+
+def _ask_again(form: ProofForm, offered: list[str], ahead: str | None, refusal: str = "", status: int = 200) -> Any:
+    return render("identity/confirm.html", form=form, offered=offered, ahead=ahead, refusal=refusal, status=status)
+
+
+def _refused(ask: Any, form: ProofForm, offered: list[str], ahead: str | None, error: PortalError) -> Any:
+    """The page again with what was wrong, and how long to wait where that is it."""
+    status = 429 if isinstance(error, TooManyTries) else 422
+    words = error.message
+    if status == 429 and len(offered) > 1:  # noqa: PLR2004
+        words = gettext("%(wait)s Or use another way below.", wait=words)
+    answer = ask(form, offered, ahead, refusal=words, status=status)
+    if status == 429:  # noqa: PLR2004
+        answer.headers["Retry-After"] = str(error.extra["retry_after"])
+    return answer
+
+
+def _ordered(kinds: set[str]) -> list[str]:
+    order = (factors.PASSKEY, factors.APP, factors.EMAIL, factors.SMS, factors.PASSWORD)
+    return [kind for kind in order if kind in kinds]
+
+
+def _password_hash(user_id: Any) -> str | None:
+    return db.session.scalar(select(User.password_hash).where(User.id == user_id))

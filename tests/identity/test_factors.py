@@ -1,0 +1,367 @@
+"""Second factors: what they open, what they do not, and who comes first when two use one code (S2, S4, S5, R19)."""
+
+import json
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pyotp
+import pytest
+from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import func, select, text, update
+
+from portal.extensions import db
+from portal.identity import factors
+from portal.identity.models import DeviceSession, LoginFailure, RecoveryCode, TwoFactorMethod
+from portal.kernel import vault
+from portal.kernel.authz import Access
+from portal.kernel.commands import command
+from portal.messages.models import Notification
+from tests.cast import ALICE, BOB, CIRCLE, EVE, OLGA, PASSWORD
+from tests.conftest import SECRET
+from tests.objects import objects
+
+RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # RFC 6238, appendix B: "12345678901234567890"
+RFC_VECTORS = {59: 287082, 1111111109: 81804, 1111111111: 50471, 1234567890: 5924, 2000000000: 279037}
+
+
+@pytest.fixture
+def at(monkeypatch, app):
+    """Put the database's time, as factors see it, where a test needs it: `at(59)`."""
+    from datetime import UTC, datetime
+
+    def at(seconds):
+        monkeypatch.setattr(factors.sessions, "real_now", lambda: datetime.fromtimestamp(seconds, UTC))
+
+    return at
+
+
+def app_of(acting, person):
+    """Give somebody an authenticator app, as the page does it, no code of which was used; its secret, the recovery codes."""
+    with acting(CIRCLE, person):
+        factors.start_app(person.id)
+        shown = factors.setup(person.id, person.email)
+        codes = factors.confirm_app(person.id, pyotp.TOTP(shown.secret).at(factors.sessions.real_now()))
+        command("test.forget_step")(lambda: db.session.execute(update(TwoFactorMethod).values(last_step=0)))()
+    return shown.secret, codes
+
+
+def now_code(acting, secret, off=0):
+    with acting(CIRCLE):
+        return pyotp.TOTP(secret).at(int(factors.sessions.real_now().timestamp()) + 30 * off)
+
+
+def by_password(visitor, person):
+    """A browser after the first factor."""
+    client = visitor(csrf=True)
+    answer = client.post("/login", data={"email": person.email, "password": PASSWORD})
+    assert answer.status_code == 303
+    return renewed(client)
+
+
+def renewed(client):
+    """Take the token of a session that is new."""
+    page = client.get("/login/second")
+    while page.status_code == 303:
+        page = client.get(page.location)
+    signed = re.search(r'"X-CSRFToken": "([^"]+)"', page.text)[1]
+    client.csrf = URLSafeTimedSerializer(SECRET, salt="wtf-csrf-token").loads(signed)
+    return client
+
+
+def cookie(client):
+    return client.get_cookie("sid", domain=CIRCLE.host).value
+
+
+@pytest.mark.parametrize(("when", "code"), RFC_VECTORS.items())
+def test_the_codes_are_those_of_rfc_6238(when, code, at, app):
+    """S5: the last six of the eight digits in appendix B, at the second, one step off either way, and not two."""
+    for off, fits in ((0, True), (-30, True), (30, True), (-90, False), (90, False)):
+        if when + off < 59:  # before 1970 began, to the step
+            continue
+        at(when + off)
+        assert (factors._step_of(RFC_SECRET, f"{code:06d}") == when // 30) is fits
+
+
+def test_a_code_counts_once_and_an_older_one_never_again(acting):
+    """S5, 2FA-1: a used step is refused, and so is every step before it."""
+    secret, _ = app_of(acting, ALICE)
+    code, older = now_code(acting, secret), now_code(acting, secret, -1)
+    with acting(CIRCLE, ALICE):
+        _prove(ALICE, code)
+    for again in (code, older):
+        with acting(CIRCLE, ALICE), pytest.raises(factors.WrongCode):
+            _prove(ALICE, again)
+
+
+def _prove(person, code, way=factors.APP):
+    command("session.confirm")(lambda: factors.prove(person.id, way, code))()
+
+
+def test_the_secret_is_160_bits_and_sealed(acting, seen_by):
+    secret, _ = app_of(acting, ALICE)
+    assert len(secret) * 5 == 160
+    with seen_by(CIRCLE) as session:
+        row = session.scalars(select(TwoFactorMethod)).one()
+        assert secret.encode() not in row.secret
+        assert vault.unseal(row.secret, table="two_factor_methods", column="secret", row=row.id).decode() == secret
+
+
+def test_recovery_codes_are_ten_of_80_bits_kept_as_hashes_and_open_once(acting, seen_by, visitor):
+    """2FA-1: each works once; new ones put the old ones out; the member is told of each use."""
+    _, codes = app_of(acting, ALICE)
+    assert len(set(codes)) == 10
+    assert all(re.fullmatch(r"([a-z2-9]{4}-){3}[a-z2-9]{4}", code) for code in codes)
+    with seen_by(CIRCLE) as session:
+        assert not {*codes} & {*session.scalars(select(RecoveryCode.code_hash))}
+    typed = codes[0].upper().replace("-", " ")  # as people read it from paper
+    opened = by_password(visitor, ALICE)
+    assert opened.post("/login/second", data={"way": "recovery", "code": typed}).status_code == 303
+    assert opened.get("/me/wallet").status_code == 200
+    again = by_password(visitor, ALICE)
+    assert again.post("/login/second", data={"way": "recovery", "code": typed}).status_code == 422
+    with acting(CIRCLE, ALICE):
+        assert factors.codes_left(ALICE.id) == 9
+        factors.renew_codes(ALICE.id)
+    assert again.post("/login/second", data={"way": "recovery", "code": codes[1]}).status_code == 422
+
+
+def test_half_a_sign_in_reaches_the_second_factor_and_nothing_else(app, acting, visitor, seed, monkeypatch):
+    """S4, over every address: a half session gets exactly what a stranger gets, but where the route says HALF.
+
+    Seen red: the return for half sessions taken out of `enter_session`.
+    """
+    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
+    monkeypatch.setattr("portal.extensions.limiter.enabled", False)
+    things = objects(seed)
+    app_of(acting, OLGA)
+    half, stranger = by_password(visitor, OLGA), visitor()
+    seen, wrong = 0, []
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        permission = getattr(view, "permission", None)
+        if getattr(view, "room", "") in {"ops", "api"} or permission in {None, Access.HALF, Access.PUBLIC}:
+            continue
+        if any(a not in things for a in rule.arguments):
+            continue
+        with app.test_request_context(base_url=f"http://{CIRCLE.host}:8000"):
+            url = app.url_map.bind(CIRCLE.host).build(rule.endpoint, {a: things[a].own for a in rule.arguments})
+        for method in rule.methods & {"GET", "POST"}:
+            mine, theirs = half.open(url, method=method), stranger.open(url, method=method)
+            seen += 1
+            same = mine.status_code == theirs.status_code
+            if not same or (mine.status_code == 303 and "/login" not in mine.location):
+                wrong.append(f"{method} {url}: {mine.status_code}")
+    assert wrong == []
+    assert seen > 100
+    assert half.get("/welcome").location.startswith("/login/second")
+    for url in ("/me/security/second", "/me/security/app"):
+        assert half.get(url).location.startswith("/login/second"), "no new factor beside the one that is asked for"
+    assert half.post("/me/security/passkeys").location.startswith("/login/second")
+    assert half.post("/passkeys/options", data={"purpose": "register"}).status_code == 403
+
+
+def test_the_right_code_opens_a_new_session_and_the_half_one_ends(acting, visitor, seen_by):
+    """S2: the id is another after the password, and another again after the second factor."""
+    secret, _ = app_of(acting, ALICE)
+    client = by_password(visitor, ALICE)
+    first = cookie(client)
+    page = client.get("/me/wallet")
+    assert page.location.startswith("/login/second")
+    answer = client.post("/login/second", data={"way": "totp", "code": now_code(acting, secret), "next": "/me/wallet"})
+    assert (answer.status_code, answer.location) == (303, "/me/wallet")
+    assert cookie(client) != first
+    assert client.get("/me/wallet").status_code == 200
+    stale = visitor()
+    stale.set_cookie("sid", first, domain=CIRCLE.host)
+    assert stale.get("/login/second").status_code == 303
+    assert stale.get("/me/wallet").location.startswith("/login?")
+    with seen_by(CIRCLE) as session:
+        amr = session.scalars(select(DeviceSession.amr).where(DeviceSession.revoked_at.is_(None))).all()
+    assert "pwd+totp" in amr
+
+
+def test_a_person_without_a_second_factor_comes_in_as_before(visitor):
+    assert by_password(visitor, ALICE).get("/me/wallet").status_code == 200
+
+
+def test_whoever_leaves_half_way_is_nobody(acting, visitor):
+    app_of(acting, ALICE)
+    client = by_password(visitor, ALICE)
+    assert client.post("/logout").status_code == 303
+    assert client.get("/login/second").location.startswith("/login?")
+
+
+def test_a_role_that_needs_one_makes_it_before_anything_else(app, visitor, acting, require):
+    """The admin's page is not seen until there is a factor; making it ends the half session (S2)."""
+    require(OLGA, "admin")
+    client = by_password(visitor, OLGA)
+    first = cookie(client)
+    assert client.get("/admin").location.startswith("/login/second")
+    assert client.get("/login/second").location.startswith("/me/security/second")
+    page = client.get("/me/security/second")
+    assert page.status_code == 200
+    assert page.text.index("Passkey") < page.text.index("Authenticator app")
+    assert client.post("/me/security/app").status_code == 303
+    with acting(CIRCLE, OLGA):
+        secret = factors.setup(OLGA.id, OLGA.email).secret
+    assert secret[:4] in client.get("/me/security/app").text
+    done = client.post("/me/security/app/confirmation", data={"code": now_code(acting, secret), "next": "/admin"})
+    assert done.status_code == 200
+    assert len(re.findall(r"<code>", done.text)) == 10
+    assert cookie(client) != first
+    assert client.get("/admin").status_code == 200
+
+
+def test_a_needed_factor_is_not_the_last_to_go(acting, require):
+    require(OLGA, "admin")
+    app_of(acting, OLGA)
+    with acting(CIRCLE, OLGA):
+        method = factors.methods(OLGA.id)[0]
+        with pytest.raises(factors.StillNeeded):
+            factors.remove(OLGA.id, method.id)
+
+
+@pytest.fixture
+def require(app, monkeypatch):
+    """Let the tenant want a second factor of a role."""
+    from portal.kernel.tenancy import tenant_scope
+    from portal.tenants import hosts
+
+    def require(person, role):
+        with app.app_context(), tenant_scope(CIRCLE.id):
+            from flask import g
+
+            g.seeding = True
+            db.session.execute(
+                text("UPDATE tenants SET settings = cast(:s AS jsonb) WHERE id = :t"),
+                {"s": json.dumps({"second_factor": {role: "required"}}), "t": CIRCLE.id},
+            )
+            db.session.commit()
+            g.seeding = False
+        hosts.forget()
+
+    yield require
+    hosts.forget()
+
+
+def test_five_wrong_codes_and_the_sixth_waits_though_it_is_right(acting, visitor, seen_by):
+    """S5, security.md 14: 5 in five minutes for a person, counted in PostgreSQL; a recovery code still opens."""
+    secret, codes = app_of(acting, ALICE)
+    client = by_password(visitor, ALICE)
+    for _ in range(5):
+        assert client.post("/login/second", data={"way": "totp", "code": "000000"}).status_code == 422
+    waits = client.post("/login/second", data={"way": "totp", "code": now_code(acting, secret)})
+    assert waits.status_code == 429
+    assert 0 < int(waits.headers["Retry-After"]) <= 300
+    with seen_by(CIRCLE) as session:
+        assert session.scalar(select(func.count()).where(LoginFailure.kind == "second")) == 5
+    assert client.post("/login/second", data={"way": "recovery", "code": codes[3]}).status_code == 303
+
+
+@pytest.mark.parametrize(("tries", "ago", "wait"), [(20, "30 minutes", 1800), (50, "20 hours", 14400)])
+def test_twenty_an_hour_and_fifty_a_day(tries, ago, wait, acting, visitor, seed, app):
+    """S5: fifty guesses a day at a code of three live steps are 0.015 % a day; then only a second channel opens."""
+    from datetime import timedelta
+
+    from portal.identity import failures
+
+    secret, codes = app_of(acting, ALICE)
+    with acting(CIRCLE):
+        now = factors.sessions.real_now()
+    amount, unit = ago.split()
+    then = now - timedelta(**{unit: int(amount)})
+    seed(
+        CIRCLE,
+        *(LoginFailure(kind="second", key=failures._key(f"{ALICE.id}|totp"), at=then) for _ in range(tries)),
+    )
+    client = by_password(visitor, ALICE)
+    waits = client.post("/login/second", data={"way": "totp", "code": now_code(acting, secret)})
+    assert waits.status_code == 429
+    assert wait - 60 < int(waits.headers["Retry-After"]) <= wait + 1
+    assert client.post("/login/second", data={"way": "recovery", "code": codes[0]}).status_code == 303
+
+
+def test_ten_tries_from_an_address_whoever_they_are_for(acting, visitor):
+    """S5: an address has ten in five minutes, over several people."""
+    people = (ALICE, EVE, BOB)
+    clients = {}
+    for person in people:
+        app_of(acting, person)
+        clients[person] = by_password(visitor, person)
+    answers = [
+        clients[person].post("/login/second", data={"way": "totp", "code": "000000"}).status_code
+        for person in people
+        for _ in range(4)
+    ]
+    assert answers == [422] * 10 + [429] * 2
+
+
+def test_before_what_matters_one_shows_who_one_is_once_more(sign_in, seen_by, app):
+    """Step-up: after five minutes a form is held back, a factor is asked for, and the form goes on as typed."""
+    client = sign_in(ALICE)
+    stale(app, ALICE)
+    held = client.post("/me/security/recovery-codes", headers={"Referer": f"http://{CIRCLE.host}:8000/me/security"})
+    assert held.status_code == 303
+    assert held.location == "/me/confirm?next=/me/security"
+    assert client.post("/me/confirm", data={"way": "password", "secret": "not it at all"}).status_code == 422
+    done = client.post("/me/confirm", data={"way": "password", "secret": PASSWORD, "next": "/me/security"})
+    assert done.location == "/me/confirm/resume"
+    page = client.get("/me/confirm/resume")
+    assert 'action="/me/security/recovery-codes"' in page.text
+    assert client.get("/me/confirm/resume").location == "/me"
+    stale(app, ALICE)
+    by_htmx = client.post("/me/security/recovery-codes", headers={"HX-Request": "true"})
+    assert by_htmx.headers["HX-Redirect"].startswith("/me/confirm")
+
+
+def stale(app, person):
+    """Let the last proof of a person's sessions be six minutes old."""
+    from flask import g
+
+    from portal.kernel.tenancy import tenant_scope
+
+    with app.app_context(), tenant_scope(person.tenant.id):
+        g.seeding = True
+        db.session.execute(
+            text(
+                "UPDATE device_sessions SET proved_at = clock_timestamp() - interval '6 minutes' WHERE user_id = :who"
+            ),
+            {"who": person.id},
+        )
+        db.session.commit()
+        g.seeding = False
+
+
+def test_the_member_hears_of_each_factor(acting, deliver, seen_by):
+    app_of(acting, ALICE)
+    with acting(CIRCLE, ALICE):
+        factors.remove(ALICE.id, factors.methods(ALICE.id)[0].id)
+        assert factors.codes_left(ALICE.id) is None
+    deliver()
+    with seen_by(CIRCLE) as session:
+        told = session.scalars(select(Notification.kind).where(Notification.member_id == ALICE.id)).all()
+    assert {"factor.added", "factor.removed"} <= set(told)
+
+
+@pytest.mark.commits
+@pytest.mark.parametrize("way", [factors.APP, factors.RECOVERY])
+def test_of_two_who_use_one_code_at_once_one_comes_in(way, acting, visitor):
+    """R19: the same code from two browsers at the same moment, real threads and commits: one is let in.
+
+    Seen red: `last_step < step` taken out of the UPDATE; `used_at IS NULL` taken out of the other.
+    """
+    secret, codes = app_of(acting, ALICE)
+    clients = [by_password(visitor, ALICE) for _ in range(4)]
+    for client in clients:
+        client.get("/login/second")
+    code = now_code(acting, secret) if way == factors.APP else codes[0]
+    gate = threading.Barrier(len(clients))
+
+    def enter(client):
+        gate.wait()
+        return client.post("/login/second", data={"way": way, "code": code}).status_code
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        answers = list(pool.map(enter, clients))
+    assert sorted(answers) == [303, 422, 422, 422]
