@@ -55,6 +55,8 @@ class SubmissionForm(PortalForm):
         territories = Locale.parse(current()).territories
         countries = sorted((str(n), code) for code, n in territories.items() if len(code) == 2)  # noqa: PLR2004  ISO 3166
         self.country.choices = [SelectChoice(code, name) for name, code in countries]
+        for field in (self.level, self.country, self.document_kind):
+            field.flags.required = True  # a browser always sends one
         for name in PICTURES:
             self[name].label.text = labels.document(name)
 
@@ -95,4 +97,5 @@ class RulesForm(PortalForm):
         self.spend_free.currency = g.tenant.currency
         for field, name in ((self.spend_level, FEATURES[0]), (self.public_level, FEATURES[1])):
             field.label.text = labels.feature(name)
+            field.flags.required = True
             field.choices = [SelectChoice(each, labels.level(each)) for each in LEVELS]
