@@ -5,11 +5,11 @@ from zoneinfo import available_timezones
 
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, Field, HiddenField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, Field, HiddenField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional
 from wtforms.widgets import PasswordInput
 
-from portal.identity import contacts, factors, passwords
+from portal.identity import contacts, factors, labels, passwords, rules
 from portal.web.forms import REQUIRED, PortalForm, no_nul
 from portal.web.locale import language_name, offered
 
@@ -167,6 +167,17 @@ class ProofForm(PortalForm):
             field.errors = [str(REQUIRED)]
             return False
         return bool(fine)
+
+
+class FactorRulesForm(PortalForm):
+    """The roles whose people must have a second factor."""
+
+    roles = SelectMultipleField(_l("Roles that need a second factor"), [Optional()])
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        everybody = {"member": gettext("Every member")}
+        self.roles.choices = [(role, everybody.get(role) or labels.role(role)) for role in rules.ROLES]
 
 
 class AppForm(PortalForm):

@@ -35,6 +35,17 @@ def fresh(view: Callable[P, Any]) -> Callable[P, Any]:
     return run
 
 
+def fresh_to_write(view: Callable[P, Any]) -> Callable[P, Any]:
+    """Like `fresh`, for a view whose GET only shows a form: its POST asks."""
+
+    @wraps(view)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        return view(*args, **kwargs) if request.method == "GET" or is_fresh() else ask()
+
+    run.fresh = True  # type: ignore[attr-defined]
+    return run
+
+
 def is_fresh() -> bool:
     """Whether this session's person showed a factor within five minutes; nobody does who looks through another's eyes."""
     if g.get("ops"):

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from portal.extensions import db, limiter
 from portal.identity.sessions import real_now
+from portal.identity.stepup import fresh
 from portal.kernel import clock
 from portal.kernel.authz import Permission, PortalBlueprint
 from portal.kernel.commands import command, journal
@@ -65,6 +66,7 @@ def _limited(view: Callable[..., Any]) -> Any:
 
 @reports_desk.route(FILE, permission=P.PURCHASES_EXPORT)
 @_limited
+@fresh
 def file(kind: str) -> Response:
     """The rows of a business; who took them is in the audit log (AUD-2)."""
     return _file(kind)
@@ -72,6 +74,7 @@ def file(kind: str) -> Response:
 
 @reports_admin.route(FILE, permission=P.PURCHASES_EXPORT, endpoint="file")
 @_limited
+@fresh
 def file_of_all(kind: str) -> Response:
     """The rows of the circle."""
     return _file(kind)

@@ -17,7 +17,7 @@ from portal.kernel import vault
 from portal.kernel.authz import Access
 from portal.kernel.commands import command
 from portal.messages.models import Notification
-from tests.cast import ALICE, BOB, CIRCLE, EVE, OLGA, PASSWORD
+from tests.cast import ALICE, BOB, CIRCLE, EVE, FRANK, OLGA, PASSWORD
 from tests.conftest import SECRET
 from tests.objects import objects
 
@@ -365,3 +365,32 @@ def test_of_two_who_use_one_code_at_once_one_comes_in(way, acting, visitor):
     with ThreadPoolExecutor(len(clients)) as pool:
         answers = list(pool.map(enter, clients))
     assert sorted(answers) == [303, 422, 422, 422]
+
+
+def test_the_admin_says_which_roles_need_one_and_the_signed_in_are_led_to_it(sign_in, seen_by):
+    """S2, S4: Frank's open session reaches nothing until he has made a factor; Alice's goes on."""
+    frank, alice, olga = sign_in(FRANK), sign_in(ALICE), sign_in(OLGA)
+    assert frank.get("/admin").status_code == 200
+    page = olga.get("/admin/settings/security")
+    assert 'value="finance"' in page.text
+    assert olga.post("/admin/settings/security", data={"roles": ["finance", "admin"]}).status_code == 303
+    assert frank.get("/admin").location.startswith("/login/second")
+    assert frank.get("/login/second").location.startswith("/me/security/second")
+    assert olga.get("/admin").location.startswith("/login/second")
+    assert alice.get("/me/wallet").status_code == 200
+
+
+def test_what_matters_asks_once_more(app):
+    """Step-up: the addresses that ask for a factor no older than five minutes."""
+    asking = {name for name, view in app.view_functions.items() if getattr(view, "fresh", False)}
+    assert asking >= {
+        "identity.change_password",
+        "identity.name_method",
+        "identity.remove_method",
+        "identity.renew_codes",
+        "identity_admin.adjust",
+        "identity_settings.security",
+        "partners_desk.keys",
+        "reports_admin.file",
+        "reports_desk.file",
+    }

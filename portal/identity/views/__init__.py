@@ -1,6 +1,20 @@
 """People's pages: the door, the member's own, the admin's."""
 
-from portal.identity.views import card, door, factors, me, member, members, second, security
+from portal.identity.views import card, door, factors, me, member, members, rules, second, security
 from portal.identity.views.blueprints import admin, identity
+from portal.identity.views.rules import settings
 
-__all__ = ["admin", "card", "door", "factors", "identity", "me", "member", "members", "second", "security"]
+__all__ = [
+    "admin",
+    "card",
+    "door",
+    "factors",
+    "identity",
+    "me",
+    "member",
+    "members",
+    "rules",
+    "second",
+    "security",
+    "settings",
+]

@@ -10,6 +10,7 @@ from flask_login import current_user
 from portal.identity import cards, contacts, labels, queries, service
 from portal.identity.forms import ContactsForm, SuspensionForm, apart
 from portal.identity.models import User
+from portal.identity.stepup import fresh_to_write
 from portal.identity.views import roster, timeline
 from portal.identity.views.blueprints import admin
 from portal.identity.views.corrections import AdjustmentForm, TierForm
@@ -27,6 +28,7 @@ def member(member_id: UUID) -> Any:
 
 
 @admin.route("/<uuid:member_id>/contacts", methods=["GET", "POST"], permission=P.MEMBERS_UPDATE)
+@fresh_to_write
 def contacts_of(member_id: UUID) -> Any:
     found = _touchable(member_id)
     form = ContactsForm(obj=found)
@@ -62,6 +64,7 @@ def reinstate(member_id: UUID) -> Any:
 
 
 @admin.route("/<uuid:member_id>/adjustments", methods=["POST"], permission=P.WALLETS_ADJUST)
+@fresh_to_write
 def adjust(member_id: UUID) -> Any:
     """Give or take bonus with a reason; the form's key makes a double click one correction."""
     from portal.wallets import service as wallets

@@ -11,6 +11,7 @@ from portal.extensions import db
 from portal.identity import cards, queries, service
 from portal.identity.forms import NewMemberForm
 from portal.identity.models import User
+from portal.identity.stepup import fresh
 from portal.identity.views import roster
 from portal.identity.views.blueprints import admin
 from portal.kernel.authz import Permission
@@ -43,6 +44,7 @@ def members() -> Any:
 
 
 @admin.route("/download.csv", permission=P.MEMBERS_READ)
+@fresh
 def download() -> Any:
     """Exactly the rows of the list, in its order; that somebody took them is written down (AUD-2)."""
     from flask import g

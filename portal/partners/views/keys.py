@@ -9,6 +9,7 @@ from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
+from portal.identity.stepup import fresh_to_write
 from portal.kernel import clock
 from portal.kernel.authz import Permission as P
 from portal.kernel.commands import command, journal
@@ -25,6 +26,7 @@ Made = tuple[UUID, str]
 
 
 @desk.route("/keys", methods=["GET", "POST"], permission=P.KEYS_MANAGE, endpoint="keys")
+@fresh_to_write
 def list_keys() -> Response:
     """Keys of tills and programs; a new one is shown once."""
     form = KeyForm()
@@ -46,6 +48,7 @@ def list_keys() -> Response:
 
 
 @desk.route("/keys/<uuid:key_id>/renewal", methods=["POST"], permission=P.KEYS_MANAGE)
+@fresh_to_write
 def create_renewal(key_id: UUID) -> Response:
     """A new key in the place of an old one, which works for another day."""
     _own_key(key_id)

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from portal.identity.queries import find_member
+from portal.identity.stepup import fresh_to_write
 from portal.kernel.authz import BUSINESS_ROLES
 from portal.kernel.authz import Permission as P
 from portal.kernel.errors import PortalError
@@ -20,6 +21,7 @@ from portal.web.lookup import get_or_404
 
 
 @desk.route("/staff", methods=["GET", "POST"], permission=P.STAFF_MANAGE)
+@fresh_to_write
 def staff() -> Response:
     """Who works here; a member is given a post by their exact e-mail, phone or card."""
     form = StaffForm(queries.locations_of(g.business.id))
@@ -42,6 +44,7 @@ def staff() -> Response:
 
 
 @desk.route("/staff/<uuid:staff_id>/end", methods=["POST"], permission=P.STAFF_MANAGE)
+@fresh_to_write
 def end_staff(staff_id: UUID) -> Response:
     """End a post."""
     own = select(BusinessStaff).where(BusinessStaff.business_id == g.business.id, BusinessStaff.archived_at.is_(None))
