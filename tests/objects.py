@@ -266,6 +266,28 @@ def _root(seed, tenant, member, shop, staff, key):
     return key
 
 
+def _grant(seed, tenant, member, shop, staff, key):
+    from portal.identity.models import TenantRole
+
+    seed(tenant, _made(TenantRole, id=key, user_id=_idle(seed, tenant), role="editor"))
+    return key
+
+
+def _role(seed, tenant, member, shop, staff, key):
+    from portal.identity.models import CustomRole
+
+    seed(tenant, _made(CustomRole, id=key, name=str(key), reach="tenant", permissions=["tiers.read"]))
+    return key
+
+
+def _assignment(seed, tenant, member, shop, staff, key):
+    from portal.identity.models import RoleAssignment
+
+    role = _role(seed, tenant, member, shop, staff, uid(key.int % 10_000 + 60_000))
+    seed(tenant, _made(RoleAssignment, id=key, role_id=role, user_id=_idle(seed, tenant)))
+    return key
+
+
 def _staff_row(seed, tenant, member, shop, staff, key):
     from portal.partners.models import BusinessStaff
 
@@ -324,6 +346,24 @@ def _posted(seed, tenant, member, shop, key, read):
         return read()
 
 
+def _idle(seed, tenant):
+    """Somebody whose rights no table of access looks at."""
+    from portal.identity.models import User
+    from portal.kernel.model import new_id
+
+    key = new_id()
+    made = _made(
+        User,
+        id=key,
+        name="Ida Idle",
+        search_text="ida idle",
+        card_number=f"{key.int % 10**12:012d}",
+        joined_at=_now(),
+        joined_via="desk",
+    )
+    return seed(tenant, made).id
+
+
 def _made(model, **values):
     return model(**values)
 
@@ -350,4 +390,7 @@ MAKERS = {
     "root_id": _root,
     "submission_id": _submission,
     "document_id": _document,
+    "grant_id": _grant,
+    "role_id": _role,
+    "assignment_id": _assignment,
 }

@@ -23,7 +23,8 @@ from portal.demo import rhythm
 from portal.demo.plan import BUSINESS_ROLES, COMMUNITIES, OPERATOR, Community
 from portal.extensions import db
 from portal.identity.models import User
-from portal.identity.service import grant_role, register_member
+from portal.identity.roles import grant_role
+from portal.identity.service import register_member
 from portal.identity.sessions import acting_as
 from portal.kernel import clock, money
 from portal.kernel.model import I18n

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Select, or_, select
 
 from portal.files.models import StoredFile
-from portal.kernel.authz import BUSINESS_ROLES, Permission
+from portal.kernel.authz import Permission
 
 FOR_STAFF = {"import": Permission.IMPORTS_CREATE, "import_rejects": Permission.IMPORTS_CREATE}
 
@@ -17,6 +17,6 @@ def visible_to(person: Any) -> Select[Any]:
         if permission in person.permissions:
             shown.append(StoredFile.purpose == purpose)
             continue
-        shops = [post.business_id for post in person.staff if permission in BUSINESS_ROLES[post.role]]
+        shops = [post.business_id for post in person.staff if permission in post.permissions]
         shown.append((StoredFile.purpose == purpose) & StoredFile.business_id.in_(shops))
     return select(StoredFile).where(StoredFile.state == "ready", or_(*shown))

@@ -20,6 +20,7 @@ from portal.identity import passwords, queries, sessions
 from portal.identity.events import FactorAdded, FactorRemoved, RecoveryCodeUsed
 from portal.identity.models import RecoveryCode, TwoFactorMethod, User
 from portal.kernel import vault
+from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import new_id
@@ -31,6 +32,7 @@ SECRET_BASE32 = 32  # characters: 160 bits
 RECOVERY_COUNT, RECOVERY_BYTES = 10, 10  # codes, bytes of each: 80 bits
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 signs, none of them taken for another
 LONGEST_NAME = 60
+FROZEN_ROLES = {*BUSINESS_ROLES, *TENANT_ROLES}
 STRONG_FIRST = {"admin", "finance", "owner", "manager"}  # whom a passkey is offered before all else
 _PLACE = {"table": "two_factor_methods", "column": "secret"}
 
@@ -75,7 +77,8 @@ def methods(user_id: UUID) -> list[Any]:
 def required(roles: Iterable[str]) -> bool:
     """Whether the tenant wants a second factor of one of these roles; `member` is everybody's."""
     wanted = g.tenant.settings.get("second_factor", {})
-    return any(wanted.get(role) == "required" for role in (*roles, "member"))
+    frozen = (role if role in FROZEN_ROLES else "admin" for role in roles)  # one of the tenant's own counts as admin
+    return any(wanted.get(role) == "required" for role in (*frozen, "member"))
 
 
 def second_is_due(member: User, amr: str, roles: Iterable[str]) -> bool:

@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, Field, HiddenField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length, Optional
 from wtforms.widgets import PasswordInput
 
@@ -221,3 +222,22 @@ def apart(form: F, prefix: str) -> F:
     for field in form:
         field.id = field.label.field_id = f"{prefix}-{field.short_name}"
     return form
+
+
+class RoleForm(PortalForm):
+    """A role of the tenant's own."""
+
+    name = StringField(_l("Name"), [DataRequired(REQUIRED), no_nul, Length(max=60)])
+    permissions = SelectMultipleField(_l("What it may do"), validators=[DataRequired(_l("Tick at least one."))])
+
+    def __init__(self, offered_permissions: list[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.permissions.choices = [SelectChoice(name, words) for name, words in offered_permissions]
+
+
+class GrantForm(PortalForm):
+    """A role for somebody, who is named exactly."""
+
+    who = StringField(_l("Member’s e-mail, phone or card"), [DataRequired(REQUIRED), no_nul, Length(max=200)])
+    role = SelectField(_l("Role"))
+    business = SelectField(_l("Business, for a role at one"), default="")

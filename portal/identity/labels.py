@@ -20,6 +20,40 @@ def role(name: str) -> str:
     return names.get(name, name)
 
 
+def permissions() -> dict[str, str]:
+    """Every permission in words, in the order of a matrix: the till, the desk of a shop, the circle."""
+    return {
+        "members.find": gettext("find a member at the till"),
+        "members.create": gettext("enrol members"),
+        "purchases.create": gettext("record purchases"),
+        "purchases.refund": gettext("give refunds"),
+        "desk.read": gettext("see the figures of a shop"),
+        "purchases.read": gettext("read purchases"),
+        "purchases.export": gettext("download purchases"),
+        "purchases.import": gettext("record older purchases"),
+        "imports.create": gettext("import files"),
+        "staff.manage": gettext("name the staff of a shop"),
+        "keys.manage": gettext("make API keys"),
+        "dashboard.read": gettext("see the figures of the circle"),
+        "businesses.read": gettext("see businesses"),
+        "businesses.create": gettext("open businesses"),
+        "businesses.update": gettext("change and close businesses"),
+        "members.read": gettext("see members"),
+        "members.update": gettext("correct, stop and help members"),
+        "kyc.read": gettext("see verifications and their documents"),
+        "kyc.approve": gettext("decide verifications"),
+        "wallets.read": gettext("see balances"),
+        "wallets.adjust": gettext("correct balances"),
+        "tiers.read": gettext("see the tiers"),
+        "tiers.update": gettext("change the tiers"),
+        "audit.read": gettext("read the audit log"),
+        "deliveries.read": gettext("see what is being delivered"),
+        "deliveries.manage": gettext("send deliveries again"),
+        "roles.manage": gettext("make, give and take roles"),
+        "settings.update": gettext("change the settings of the circle"),
+    }
+
+
 def joined_via(way: str) -> str:
     """How a member came here."""
     ways = {
@@ -100,6 +134,9 @@ def action(name: str) -> str:
         "factor.remove": gettext("A second factor was removed"),
         "factor.renew_codes": gettext("New recovery codes were made"),
         "role.grant": gettext("Role given"),
+        "role.take": gettext("Role taken"),
+        "role.assign": gettext("Role given"),
+        "role.unassign": gettext("Role taken"),
         "wallet.adjust": gettext("Bonus corrected"),
         "loyalty.set_tier": gettext("Tier set by hand"),
     }

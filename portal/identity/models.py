@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
@@ -75,6 +76,38 @@ class TenantRole(TenantOwned, Model):
 
     user_id: Mapped[UUID]
     role: Mapped[str] = mapped_column(info=pii("keep:name of a role"))
+
+
+class CustomRole(TenantOwned, Model):
+    """A set of permissions with a name, on top of the frozen roles (G2); `reach`: over the tenant, or at one business."""
+
+    __tablename__ = "custom_roles"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name"),
+        CheckConstraint("reach IN ('tenant','business')", name="reach"),
+    )
+
+    name: Mapped[str] = mapped_column(info=pii("keep:name of a role"))
+    reach: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    permissions: Mapped[list[str]] = mapped_column(ARRAY(Text), info=pii("keep:technical"))
+    recorded_at: Mapped[datetime] = recorded_at()
+
+
+class RoleAssignment(TenantOwned, Model):
+    """Who has a custom role; `business_id` where it reaches one business."""
+
+    __tablename__ = "role_assignments"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "user_id", "role_id", "business_id", postgresql_nulls_not_distinct=True),
+        tenant_fk("custom_roles", "role_id"),
+        tenant_fk("users", "user_id"),
+        tenant_fk("businesses", "business_id"),
+    )
+
+    role_id: Mapped[UUID]
+    user_id: Mapped[UUID]
+    business_id: Mapped[UUID | None]
+    recorded_at: Mapped[datetime] = recorded_at()
 
 
 class DeviceSession(TenantOwned, Model):

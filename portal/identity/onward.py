@@ -38,8 +38,12 @@ def first_page(person: Any) -> str:
     """The room that a person works in: admin, desk, till; everybody else goes home."""
     if person.may(Permission.DASHBOARD_READ):
         return _address("analytics_admin.dashboard")
-    for endpoint, roles in (("analytics_desk.dashboard", {"manager", "owner"}), ("purchases_till.find", {"cashier"})):
-        post = next((post for post in person.staff if post.role in roles), None)
+    rooms = (
+        ("analytics_desk.dashboard", Permission.DESK_READ),
+        ("purchases_till.find", Permission.PURCHASES_CREATE),
+    )
+    for endpoint, permission in rooms:
+        post = next((post for post in person.staff if permission in post.permissions), None)
         if post is not None:
             return _address(endpoint, business=post.slug)
     return home()

@@ -1,5 +1,6 @@
 """The light user of a request: one query, no ORM (performance.md)."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,17 @@ class StaffPost:
     business: str
     role: str
     location_id: UUID | None
+    permissions: frozenset[Permission]
+
+
+def post_permissions(role: str, custom: Iterable[str] | None) -> frozenset[Permission]:
+    """What a post allows: its role's permissions, or those of the tenant's own role."""
+    return BUSINESS_ROLES[role] if custom is None else known(custom)
+
+
+def known(names: Iterable[str]) -> frozenset[Permission]:
+    """Permissions by name; one of another release is none."""
+    return frozenset(Permission(name) for name in names if name in set(Permission))
 
 
 class Person(UserMixin):
@@ -33,10 +45,12 @@ class Person(UserMixin):
         session_id: UUID,
         roles: list[str],
         staff: list[StaffPost],
+        custom: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         self.id, self.name, self.locale, self.timezone, self.session_id = id, name, locale, timezone, session_id
         self.roles, self.staff = roles, staff
-        self.permissions: frozenset[Permission] = frozenset().union(*(TENANT_ROLES[r] for r in roles))
+        own = (known(names) for names in (custom or {}).values())
+        self.permissions: frozenset[Permission] = frozenset().union(*(TENANT_ROLES[r] for r in roles), *own)
 
     def get_id(self) -> str:
         return str(self.id)
@@ -51,7 +65,7 @@ class Person(UserMixin):
             return True
         if business is None:
             return False
-        return any(post.business_id == business.id and permission in BUSINESS_ROLES[post.role] for post in self.staff)
+        return any(post.business_id == business.id and permission in post.permissions for post in self.staff)
 
     def works_at(self, business_id: UUID) -> StaffPost | None:
         """The post at a business, if any."""

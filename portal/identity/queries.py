@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, or_, select
 
 from portal.extensions import db
 from portal.identity import cards, contacts, words
-from portal.identity.models import DeviceSession, MemberWord, TenantRole, User
+from portal.identity.models import CustomRole, DeviceSession, MemberWord, RoleAssignment, TenantRole, User
 from portal.kernel.driver import driver_sql, run
 from portal.kernel.tenancy import current_tenant_id
 
@@ -103,18 +103,27 @@ def account(identifier: str) -> Any:
 
 
 def tenant_roles(user_id: UUID) -> list[str]:
-    """The roles that somebody has over the whole tenant."""
-    return list(
-        db.session.scalars(select(TenantRole.role).where(TenantRole.user_id == user_id).order_by(TenantRole.role))
-    )
+    """The roles that somebody has over the whole tenant: the frozen ones, then the tenant's own by name."""
+    frozen = select(TenantRole.role).where(TenantRole.user_id == user_id).order_by(TenantRole.role)
+    return [*db.session.scalars(frozen), *db.session.scalars(_custom(user_id, RoleAssignment.business_id.is_(None)))]
+
+
+def _business_roles(user_id: UUID) -> list[str]:
+    from portal.partners.models import BusinessStaff
+
+    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == user_id, BusinessStaff.archived_at.is_(None))
+    return [*db.session.scalars(posts), *db.session.scalars(_custom(user_id, RoleAssignment.business_id.is_not(None)))]
+
+
+def _custom(user_id: UUID, where: ColumnElement[bool]) -> Any:
+    joined = (RoleAssignment.tenant_id == CustomRole.tenant_id) & (RoleAssignment.role_id == CustomRole.id)
+    named = select(CustomRole.name).join(RoleAssignment, joined)
+    return named.where(RoleAssignment.user_id == user_id, where).order_by(CustomRole.name)
 
 
 def roles(user_id: UUID) -> list[str]:
     """Every role that somebody has here: over the whole tenant and at businesses."""
-    from portal.partners.models import BusinessStaff
-
-    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == user_id, BusinessStaff.archived_at.is_(None))
-    return sorted({*tenant_roles(user_id), *db.session.scalars(posts)})
+    return sorted({*tenant_roles(user_id), *_business_roles(user_id)})
 
 
 def open_sessions(user_id: UUID, auth_epoch: int, now: datetime) -> list[Any]:

@@ -9,9 +9,9 @@ from flask_babel import gettext
 from sqlalchemy import delete, insert, or_, select
 
 from portal.extensions import db
-from portal.identity import cards, contacts, passwords, queries, sessions, words
+from portal.identity import cards, contacts, passwords, sessions, words
 from portal.identity.events import MemberRegistered
-from portal.identity.models import MemberWord, TenantRole, User
+from portal.identity.models import MemberWord, User
 from portal.kernel import clock
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import NotFound, PortalError
@@ -166,6 +166,9 @@ def suspend(member_id: UUID, *, reason: str) -> None:
     why = reason.strip()
     if not why:
         raise ReasonMissing(gettext("Say why; the till shows it."))
+    from portal.identity.roles import refuse_last_admin
+
+    refuse_last_admin(member_id)
     member = locked(member_id)
     if member.suspended_at is None:
         member.suspended_at = clock.now()
@@ -222,18 +225,6 @@ def choose_language(member_id: UUID, locale: str) -> None:
     """The language in which a member reads pages and mails."""
     locked(member_id).locale = locale
     journal().about("member", member_id)
-
-
-@command("role.grant")
-def grant_role(user_id: UUID, role: str) -> None:
-    """Give somebody a role over the whole tenant: editor, support, finance or admin. They sign in anew (S2)."""
-    member = locked(user_id)
-    journal().about("member", user_id)
-    if role in queries.tenant_roles(user_id):
-        journal().unchanged()
-        return
-    db.session.add(TenantRole(user_id=user_id, role=role))
-    _end_sessions(member)
 
 
 def locked(member_id: UUID) -> User:

@@ -15,12 +15,15 @@ from uuid import UUID
 
 from flask import Flask, Response, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask_babel import gettext
 from sqlalchemy import text, update
 
 from portal.extensions import db, login_manager
 from portal.identity.models import DeviceSession
-from portal.identity.person import OperatorPerson, Person, StaffPost, Stranger
+from portal.identity.person import OperatorPerson, Person, StaffPost, Stranger, post_permissions
+from portal.kernel.authz import Permission
 from portal.kernel.books import plain
+from portal.kernel.errors import PortalError
 from portal.kernel.side import side_transaction
 from portal.settings import settings
 from portal.tenants.hosts import enter_tenant
@@ -33,20 +36,35 @@ LIVES: dict[str, tuple[timedelta, timedelta]] = {  # idle, absolute (D37)
     "admin": (timedelta(minutes=30), timedelta(hours=12)),
     "half": (timedelta(minutes=30), timedelta(minutes=30)),  # time to find the telephone, or to enrol one
 }
-DESK_ROLES, ADMIN_ROLES = {"manager", "owner", "editor", "support"}, {"finance", "admin"}
+DESK_ROLES = {"manager", "owner", "editor", "support"}
 _FIND = text("""
 SELECT s.id, s.user_id, s.auth_epoch, s.data, s.last_seen_at, s.idle_until, s.expires_at, u.name, u.locale, u.timezone,
        s.state, s.amr, s.proved_at, s.impersonator_id, clock_timestamp() AS now,
        ARRAY(SELECT role FROM tenant_roles r WHERE r.tenant_id = s.tenant_id AND r.user_id = u.id) AS roles,
-       (SELECT coalesce(jsonb_agg(jsonb_build_array(b.id, b.slug, b.name, f.role, f.location_id)
+       (SELECT coalesce(jsonb_object_agg(c.name, c.permissions), '{}')
+          FROM role_assignments a JOIN custom_roles c ON c.tenant_id = a.tenant_id AND c.id = a.role_id
+         WHERE a.tenant_id = s.tenant_id AND a.user_id = u.id AND a.business_id IS NULL) AS custom,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(b.id, b.slug, b.name, f.role, f.location_id, f.permissions)
                                   ORDER BY b.name, f.role), '[]')
-          FROM business_staff f JOIN businesses b ON b.tenant_id = f.tenant_id AND b.id = f.business_id
-         WHERE f.tenant_id = s.tenant_id AND f.user_id = u.id AND f.archived_at IS NULL AND b.archived_at IS NULL) AS staff
+          FROM (SELECT business_id, role, location_id, NULL::text[] AS permissions FROM business_staff
+                 WHERE tenant_id = s.tenant_id AND user_id = u.id AND archived_at IS NULL
+                 UNION ALL
+                SELECT a.business_id, c.name, NULL, c.permissions
+                  FROM role_assignments a JOIN custom_roles c ON c.tenant_id = a.tenant_id AND c.id = a.role_id
+                 WHERE a.tenant_id = s.tenant_id AND a.user_id = u.id AND a.business_id IS NOT NULL) f
+          JOIN businesses b ON b.tenant_id = s.tenant_id AND b.id = f.business_id
+         WHERE b.archived_at IS NULL) AS staff
   FROM device_sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
  WHERE s.tenant_id = :tenant AND s.token_hash = :hash AND s.revoked_at IS NULL AND s.auth_epoch = u.auth_epoch
    AND u.suspended_at IS NULL AND u.archived_at IS NULL
    AND s.idle_until > clock_timestamp() AND s.expires_at > clock_timestamp()
 """)
+
+
+class Fallen(PortalError):
+    """What somebody was about to do needs a role that was taken from them meanwhile."""
+
+    code, status = "session.fallen", 403
 
 
 class PortalSession(SecureCookieSession):
@@ -126,20 +144,35 @@ def enter_session() -> None:
     if row.state == "half":
         g.half = row
         return
-    g.person = Person(
+    g.person = _person(row)
+    g.standing = _refuse_fallen
+    g.actor_id, g.actor_kind = row.user_id, "member"
+    if row.now - row.last_seen_at > SEEN_EVERY:
+        _touch(row, kind_of([*g.person.roles, *row.custom], [post.role for post in g.person.staff]))
+
+
+def _person(row: Any) -> Person:
+    return Person(
         id=row.user_id,
         name=row.name,
         locale=row.locale,
         timezone=row.timezone,
         session_id=row.id,
         roles=row.roles,
+        custom=row.custom,
         staff=[
-            StaffPost(UUID(b), slug, name, role, UUID(loc) if loc else None) for b, slug, name, role, loc in row.staff
+            StaffPost(UUID(b), slug, name, role, UUID(loc) if loc else None, post_permissions(role, permissions))
+            for b, slug, name, role, loc, permissions in row.staff
         ],
     )
-    g.actor_id, g.actor_kind = row.user_id, "member"
-    if row.now - row.last_seen_at > SEEN_EVERY:
-        _touch(row, kind_of(g.person.roles, [post.role for post in g.person.staff]))
+
+
+def _refuse_fallen(permission: Permission) -> None:
+    """A command of a request begins: the session, and the permission that opened the page, must hold still (R14)."""
+    token = request.cookies.get(cookie_name(), "")
+    row = db.session.execute(_FIND, {"tenant": g.tenant_id, "hash": token_hash(token)}).one_or_none()
+    if row is None or not _person(row).may(permission, g.get("business")):
+        raise Fallen(gettext("You may not do this any more: your roles changed a moment ago."))
 
 
 def _touch(row: Any, kind: str) -> None:
@@ -152,13 +185,13 @@ def _touch(row: Any, kind: str) -> None:
 
 
 def kind_of(roles: list[str], staff_roles: list[str]) -> str:
-    """The strictest life among a person's roles."""
+    """The strictest life among a person's roles; those that a tenant made live as short as an admin's."""
     held = {*roles, *staff_roles}
-    if held & ADMIN_ROLES:
+    if held - DESK_ROLES - {"cashier"}:
         return "admin"
     if held & DESK_ROLES:
         return "desk"
-    return "cashier" if "cashier" in held else "member"
+    return "cashier" if held else "member"
 
 
 def token_hash(token: str) -> str:

@@ -36,6 +36,7 @@ class Permission(StrEnum):
     PURCHASES_IMPORT = "purchases.import"
     PURCHASES_READ = "purchases.read"
     PURCHASES_REFUND = "purchases.refund"
+    ROLES_MANAGE = "roles.manage"
     SETTINGS_UPDATE = "settings.update"
     STAFF_MANAGE = "staff.manage"
     TIERS_READ = "tiers.read"
@@ -71,6 +72,7 @@ ADMIN = (
         P.TIERS_UPDATE,
         P.DELIVERIES_READ,
         P.DELIVERIES_MANAGE,
+        P.ROLES_MANAGE,
         P.SETTINGS_UPDATE,
     }
 )
@@ -139,6 +141,7 @@ def require(permission: Permission | Access) -> None:
         return
     if not current_user.may(permission, g.get("business")):
         abort(403)
+    g.needs = permission
 
 
 def _business(slug: str) -> Any:

@@ -35,7 +35,8 @@ def command(
 
     `action` is its frozen name in the audit log. Each event type in `emits` must be emitted whenever rows changed.
     `reads=True` is an audited read (AUD-2): it leaves an entry though nothing changes. Called inside another command
-    the function joins it; called inside a worker's delivery it joins the delivery's transaction. A deadlock or
+    the function joins it. In the request of somebody whom a permission let in, that permission is asked for once more as
+    the command begins (R14). Called inside a worker's delivery it joins the delivery's transaction. A deadlock or
     serialization failure is repeated up to five times (WAL-7).
     """
 
@@ -96,6 +97,8 @@ def _repeated(action: str, body: Callable[[Journal], R], *, reads: bool) -> R:
     def once() -> tuple[R, Journal]:
         g.journal = own = Journal(action)
         try:
+            if (standing := g.get("standing")) and (needed := g.get("needs")):
+                standing(needed)
             result = body(own)
             db.session.flush()
             write_books(own, reads=reads)

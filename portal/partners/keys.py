@@ -15,6 +15,7 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from portal.extensions import db
+from portal.identity.roles import refuse_more
 from portal.kernel import clock
 from portal.kernel.authz import Permission as P
 from portal.kernel.commands import command, journal
@@ -80,6 +81,7 @@ def create_key(
         raise InvalidKeyRequest(gettext("Name the key after the till or program that will use it."))
     if not scopes or set(scopes) - {str(scope) for scope in SCOPES}:
         raise InvalidKeyRequest(gettext("Choose at least one of the listed permissions."))
+    refuse_more(scopes, business_id)
     if expires_at is not None and expires_at <= clock.now():
         raise InvalidKeyRequest(gettext("The key would be over before it begins."))
     if db.session.scalar(select(Business.id).where(Business.id == business_id)) is None:

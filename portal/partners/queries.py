@@ -75,6 +75,7 @@ def staff_of(business_id: UUID) -> Sequence[Any]:
             User.email,
             User.phone,
             BusinessLocation.name.label("location"),
+            BusinessStaff.location_id,
         )
         .join(User, (User.tenant_id == BusinessStaff.tenant_id) & (User.id == BusinessStaff.user_id))
         .outerjoin(

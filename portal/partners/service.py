@@ -10,7 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.extensions import db
 from portal.identity.models import User
+from portal.identity.roles import refuse_more
+from portal.identity.service import end_sessions
 from portal.kernel import clock
+from portal.kernel.authz import BUSINESS_ROLES
 from portal.kernel.commands import command, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import I18n
@@ -137,7 +140,11 @@ def close_location(business_id: UUID, location_id: UUID) -> None:
 
 @command("staff.add")
 def add_staff(business_id: UUID, user_id: UUID, role: str, *, location_id: UUID | None = None) -> UUID:
-    """Give a member a post at a business; a post that was ended is taken up again."""
+    """Give a member a post at a business; a post that was ended is taken up again. They sign in anew (S2).
+
+    Raises `roles.TooMuch` for a post that allows more than the giver may do there.
+    """
+    refuse_more(BUSINESS_ROLES[role], business_id)
     if db.session.scalar(select(User.id).where(User.id == user_id, User.archived_at.is_(None))) is None:
         raise NotFound(gettext("There is no such member."))
     post = db.session.scalars(
@@ -153,13 +160,32 @@ def add_staff(business_id: UUID, user_id: UUID, role: str, *, location_id: UUID 
     post.archived_at = post.archived_by = None
     post.location_id = location_id
     db.session.flush()
+    end_sessions(user_id)
     journal().about("business", business_id)
     return post.id
 
 
+@command("staff.move")
+def move_staff(business_id: UUID, staff_id: UUID, location_id: UUID | None) -> None:
+    """Another place for a post; None for every place. It opens nothing more and nothing less, so nobody signs in anew."""
+    post = db.session.scalars(
+        select(BusinessStaff)
+        .where(
+            BusinessStaff.business_id == business_id,
+            BusinessStaff.id == staff_id,
+            BusinessStaff.archived_at.is_(None),
+        )
+        .with_for_update()
+    ).one_or_none()
+    if post is None:
+        raise NotFound(gettext("There is no such post."))
+    post.location_id = location_id
+    journal().about("business", business_id)
+
+
 @command("staff.remove")
 def remove_staff(business_id: UUID, staff_id: UUID) -> None:
-    """End a post; works from the next request on, since sessions read the posts anew. Raises `LastOwner`."""
+    """End a post: their sessions end, and what they begin after it lacks the post (R14). Raises `LastOwner`."""
     posts = db.session.scalars(
         select(BusinessStaff)
         .where(BusinessStaff.business_id == business_id, BusinessStaff.archived_at.is_(None))
@@ -169,6 +195,7 @@ def remove_staff(business_id: UUID, staff_id: UUID) -> None:
     post = next((p for p in posts if p.id == staff_id), None)
     if post is None:
         raise NotFound(gettext("There is no such post."))
+    refuse_more(BUSINESS_ROLES[post.role], business_id)
     if post.role == "owner" and sum(p.role == "owner" for p in posts) == 1:
         raise LastOwner(gettext("This is the last owner. Name another one first."))
     db.session.execute(
@@ -176,4 +203,5 @@ def remove_staff(business_id: UUID, staff_id: UUID) -> None:
         .where(BusinessStaff.id == staff_id)
         .values(archived_at=clock.now(), archived_by=g.get("actor_id"))
     )
+    end_sessions(post.user_id)
     journal().about("business", business_id)

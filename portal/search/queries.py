@@ -82,7 +82,9 @@ def _card(row: Any) -> str:
 def _businesses(q: str) -> list[Hit]:
     if g.get("business") is not None:
         own = [
-            post for post in current_user.staff if q.casefold() in post.business.casefold() and post.role != "cashier"
+            post
+            for post in current_user.staff
+            if q.casefold() in post.business.casefold() and Permission.DESK_READ in post.permissions
         ]
         return [
             Hit(url_for("analytics_desk.dashboard", business=post.slug), "building-store", post.business)

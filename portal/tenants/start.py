@@ -25,7 +25,8 @@ def open_tenant(
     """Make the tenant usable at once; `businesses` are `slug` or `slug=Name`. Returns its address."""
     from flask import g
 
-    from portal.identity.service import grant_role, register_member
+    from portal.identity.roles import grant_role
+    from portal.identity.service import register_member
     from portal.loyalty.service import create_default_program
     from portal.partners.service import create_business
 

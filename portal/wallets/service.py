@@ -321,7 +321,7 @@ def posting_command(action: str) -> Callable[[Callable[P, Act]], Callable[P, Pos
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> Posted:
             act = function(*args, **kwargs)
-            if g.get("journal") or g.get("delivery") or db.session().in_transaction():
+            if g.get("journal") or g.get("needs") or g.get("delivery") or db.session().in_transaction():
                 return within(act)
             return _alone(action, act)
 

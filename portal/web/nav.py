@@ -121,6 +121,7 @@ def _admin() -> list[tuple[str, list[Link]]]:
                 ("reports_admin.purchases", "file-spreadsheet", gettext("Reports"), P.PURCHASES_EXPORT),
                 ("audit_admin.entries", "history", gettext("Audit log"), P.AUDIT_READ),
                 ("delivery_admin.monitor", "activity", gettext("Delivery"), P.DELIVERIES_READ),
+                ("roles_admin.roles", "shield-check", gettext("Roles"), P.ROLES_MANAGE),
                 ("tenants_admin.settings", "settings", gettext("Settings"), P.SETTINGS_UPDATE),
             ),
         ),

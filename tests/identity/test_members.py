@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from portal.extensions import db
-from portal.identity import cards, queries, service
+from portal.identity import cards, queries, roles, service
 from portal.identity.contacts import InvalidEmail, InvalidName
 from portal.identity.models import MemberWord, TenantRole, User
 from portal.identity.passwords import WeakPassword
@@ -167,7 +167,7 @@ def test_a_member_of_another_tenant_does_not_exist(here):
         lambda: service.suspend(TRENT.id, reason="x"),
         lambda: service.set_password(TRENT.id, PASSWORD),
         lambda: service.edit_member(TRENT.id, name="x", phone=None, email=None),
-        lambda: service.grant_role(TRENT.id, "admin"),
+        lambda: roles.grant_role(TRENT.id, "admin"),
     ):
         with pytest.raises(NotFound):
             act()
@@ -189,8 +189,8 @@ def seed_merge(here):
 
 def test_a_role_is_granted_once(acting):
     with acting(CIRCLE, OLGA):
-        service.grant_role(ALICE.id, "support")
-        service.grant_role(ALICE.id, "support")
+        roles.grant_role(ALICE.id, "support")
+        roles.grant_role(ALICE.id, "support")
         assert db.session.scalars(select(TenantRole.role).where(TenantRole.user_id == ALICE.id)).all() == ["support"]
         assert len(db.session.scalars(select(AuditEntry)).all()) == 1
         assert db.session.scalar(select(User.auth_epoch).where(User.id == ALICE.id)) == 1

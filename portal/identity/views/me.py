@@ -51,7 +51,7 @@ def _rooms() -> list[Way]:
     ways = []
     for post in current_user.staff:
         role = labels.role(post.role)
-        if "purchases_till.find" in current_app.view_functions:
+        if Permission.PURCHASES_CREATE in post.permissions and "purchases_till.find" in current_app.view_functions:
             ways.append(
                 Way(
                     url_for("purchases_till.find", business=post.slug),
@@ -60,7 +60,7 @@ def _rooms() -> list[Way]:
                     role,
                 )
             )
-        if post.role != "cashier" and "analytics_desk.dashboard" in current_app.view_functions:
+        if Permission.DESK_READ in post.permissions and "analytics_desk.dashboard" in current_app.view_functions:
             ways.append(
                 Way(url_for("analytics_desk.dashboard", business=post.slug), "building-store", post.business, role)
             )

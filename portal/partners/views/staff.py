@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import flash, g, redirect, request, url_for
+from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -43,6 +43,20 @@ def staff() -> Response:
     return _page(form, 422)
 
 
+@desk.route("/staff/<uuid:staff_id>/place", methods=["POST"], permission=P.STAFF_MANAGE)
+def move_staff(staff_id: UUID) -> Response:
+    """Another place for a post, or every place."""
+    own = select(BusinessStaff).where(BusinessStaff.business_id == g.business.id, BusinessStaff.archived_at.is_(None))
+    get_or_404(own, staff_id)
+    wanted = request.form.get("location_id", "")
+    place = next((p.id for p in queries.locations_of(g.business.id) if str(p.id) == wanted), None)
+    if wanted and place is None:
+        abort(422)
+    service.move_staff(g.business.id, staff_id, place)
+    flash(gettext("The place is changed."))
+    return _to_list()
+
+
 @desk.route("/staff/<uuid:staff_id>/end", methods=["POST"], permission=P.STAFF_MANAGE)
 @fresh_to_write
 def end_staff(staff_id: UUID) -> Response:
@@ -62,6 +76,7 @@ def _page(form: StaffForm, status: int = 200, refusal: str = "") -> Response:
         "partners/staff.html",
         form=form,
         staff=queries.staff_of(g.business.id),
+        places=queries.locations_of(g.business.id),
         roles=[(role_name(role), role_note(role)) for role in BUSINESS_ROLES],
         role_name=role_name,
         refusal=refusal,

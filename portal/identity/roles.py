@@ -1,0 +1,224 @@
+"""Who may what: the frozen roles, a tenant's own ones, and giving and taking them (G1 to G3).
+
+Nobody gives, takes or makes more than they have themselves; somebody always remains an admin. Each change ends the
+sessions of the people it concerns (S2), and whatever they begin after it asks for the role anew (R14).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from flask import g
+from flask_babel import gettext
+from sqlalchemy import ColumnElement, select
+
+from portal.extensions import db
+from portal.identity import queries, service
+from portal.identity.models import CustomRole, RoleAssignment, TenantRole, User
+from portal.identity.person import known
+from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES, Permission
+from portal.kernel.commands import command, journal
+from portal.kernel.errors import Conflict, NotFound, PortalError
+
+REACHES: dict[str, frozenset[Permission]] = {"tenant": TENANT_ROLES["admin"], "business": BUSINESS_ROLES["owner"]}
+FROZEN = {"member", "operator", *BUSINESS_ROLES, *TENANT_ROLES}
+LONGEST_NAME = 60
+
+
+class TooMuch(PortalError):
+    """Somebody would give or take what they do not have themselves."""
+
+    code, status = "role.too_much", 403
+
+
+class LastAdmin(PortalError):
+    """The circle would be left without an admin."""
+
+    code, status = "role.last_admin", 409
+
+
+class InvalidRole(PortalError):
+    """A role without a name, without a permission, or with one that its reach does not have."""
+
+    code = "role.invalid"
+
+
+def refuse_more(wanted: Iterable[str], business_id: UUID | None = None) -> None:
+    """Raises `TooMuch` unless the acting person has all of it, at this business where one is named.
+
+    The portal itself, an operator and the command line may.
+    """
+    if g.get("actor_kind") != "member" or g.get("actor_id") is None:
+        return
+    if set(wanted) - held_by(g.actor_id, business_id):
+        raise TooMuch(gettext("You can give or take only what you may do yourself."))
+
+
+def held_by(user_id: UUID, business_id: UUID | None = None) -> frozenset[Permission]:
+    """What somebody may do over the tenant, and at a business where one is named; read anew."""
+    from portal.partners.models import BusinessStaff
+
+    roles = select(TenantRole.role).where(TenantRole.user_id == user_id)
+    found = frozenset[Permission]().union(*(TENANT_ROLES[role] for role in db.session.scalars(roles)))
+    reach: ColumnElement[bool] = RoleAssignment.business_id.is_(None)
+    if business_id is not None:
+        reach |= RoleAssignment.business_id == business_id
+        posts = select(BusinessStaff.role).where(
+            BusinessStaff.user_id == user_id,
+            BusinessStaff.business_id == business_id,
+            BusinessStaff.archived_at.is_(None),
+        )
+        found = found.union(*(BUSINESS_ROLES[role] for role in db.session.scalars(posts)))
+    custom = (
+        select(CustomRole.permissions)
+        .join(RoleAssignment, RoleAssignment.role_id == CustomRole.id)
+        .where(RoleAssignment.user_id == user_id, reach)
+    )
+    return found.union(*(known(names) for names in db.session.scalars(custom)))
+
+
+@command("role.grant")
+def grant_role(user_id: UUID, role: str) -> None:
+    """Give somebody a role over the whole tenant: editor, support, finance or admin. They sign in anew (S2)."""
+    refuse_more(TENANT_ROLES[role])
+    member = service.locked(user_id)
+    journal().about("member", user_id)
+    if role in queries.tenant_roles(user_id):
+        journal().unchanged()
+        return
+    db.session.add(TenantRole(user_id=user_id, role=role))
+    service.end_sessions(member.id)
+
+
+@command("role.take")
+def take_role(user_id: UUID, role: str) -> None:
+    """Take a role over the tenant away; it holds for whatever they begin from now on. Raises `LastAdmin`, `TooMuch`."""
+    refuse_more(TENANT_ROLES[role])
+    if role == "admin":
+        refuse_last_admin(user_id)
+    member = service.locked(user_id)
+    statement = select(TenantRole).where(TenantRole.user_id == user_id, TenantRole.role == role)
+    row = db.session.scalars(statement).one_or_none()
+    if row is None:
+        raise NotFound(gettext("This person does not have that role."))
+    db.session.delete(row)
+    service.end_sessions(member.id)
+    journal().about("member", user_id)
+
+
+def refuse_last_admin(user_id: UUID) -> None:
+    """Raises `LastAdmin` when nobody else who can sign in is an admin. Two who go at once wait for each other."""
+    admins = db.session.scalars(
+        select(TenantRole.user_id).where(TenantRole.role == "admin").order_by(TenantRole.id).with_for_update()
+    ).all()
+    others = select(User.id).where(
+        User.id.in_([one for one in admins if one != user_id]), User.suspended_at.is_(None), User.archived_at.is_(None)
+    )
+    if user_id in admins and db.session.scalars(others).first() is None:
+        raise LastAdmin(gettext("This is the last admin. Give somebody else the role first."))
+
+
+@command("role.create")
+def create_role(name: str, reach: str, permissions: Collection[str]) -> UUID:
+    """A role of the tenant's own. Raises `InvalidRole`, `Conflict`, `TooMuch`."""
+    role = CustomRole(name=_name(name), reach=reach, permissions=_checked(reach, permissions))
+    db.session.add(role)
+    db.session.flush()
+    journal().about("role", role.id)
+    return role.id
+
+
+@command("role.update")
+def update_role(role_id: UUID, name: str, permissions: Collection[str]) -> None:
+    """Another name or other permissions; whoever has the role signs in anew. Raises as `create_role`."""
+    role = _locked(role_id)
+    refuse_more(role.permissions)
+    role.name, wanted = _name(name, but=role_id), _checked(role.reach, permissions)
+    if wanted != role.permissions:
+        role.permissions = wanted
+        for user_id in _holders(role_id):
+            service.end_sessions(user_id)
+    journal().about("role", role_id)
+
+
+@command("role.delete")
+def delete_role(role_id: UUID) -> None:
+    """A role of the tenant's own that is no more; everybody who has it loses it."""
+    role = _locked(role_id)
+    refuse_more(role.permissions)
+    holders = _holders(role_id)
+    for row in db.session.scalars(select(RoleAssignment).where(RoleAssignment.role_id == role_id)):
+        db.session.delete(row)
+    db.session.flush()
+    db.session.delete(role)
+    for user_id in holders:
+        service.end_sessions(user_id)
+    journal().about("role", role_id)
+
+
+@command("role.assign")
+def assign(role_id: UUID, user_id: UUID, business_id: UUID | None = None) -> UUID:
+    """Give somebody a role of the tenant's own, at a business if it reaches one. Raises `Conflict`, `TooMuch`."""
+    role = _locked(role_id)
+    if (role.reach == "business") != (business_id is not None):
+        raise InvalidRole(gettext("Choose the business for a role at a business, and none for one over the circle."))
+    refuse_more(role.permissions, business_id)
+    member = service.locked(user_id)
+    here = RoleAssignment.business_id.is_(None) if business_id is None else RoleAssignment.business_id == business_id
+    held = select(RoleAssignment.id).where(RoleAssignment.role_id == role_id, RoleAssignment.user_id == user_id, here)
+    if db.session.scalar(held):
+        raise Conflict(gettext("This person has that role already."))
+    row = RoleAssignment(role_id=role_id, user_id=user_id, business_id=business_id)
+    db.session.add(row)
+    db.session.flush()
+    service.end_sessions(member.id)
+    journal().about("member", user_id)
+    return row.id
+
+
+@command("role.unassign")
+def unassign(assignment_id: UUID) -> None:
+    """Take a role of the tenant's own from somebody."""
+    row = db.session.scalars(
+        select(RoleAssignment).where(RoleAssignment.id == assignment_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFound(gettext("This person does not have that role."))
+    refuse_more(_locked(row.role_id).permissions, row.business_id)
+    db.session.delete(row)
+    service.end_sessions(row.user_id)
+    journal().about("member", row.user_id)
+
+
+def custom_roles() -> Sequence[Any]:
+    """The tenant's own roles by name."""
+    columns = (CustomRole.id, CustomRole.name, CustomRole.reach, CustomRole.permissions)
+    return db.session.execute(select(*columns).order_by(CustomRole.name)).all()
+
+
+def _name(typed: str, but: UUID | None = None) -> str:
+    name = " ".join(typed.split())
+    if not name or len(name) > LONGEST_NAME or name.casefold() in FROZEN:
+        raise InvalidRole(gettext("Give the role a name of its own, of up to 60 letters."), field="name")
+    taken = select(CustomRole.id).where(CustomRole.name == name)
+    if db.session.scalar(taken if but is None else taken.where(CustomRole.id != but)):
+        raise Conflict(gettext("There is a role of that name already."), field="name")
+    return name
+
+
+def _checked(reach: str, permissions: Collection[str]) -> list[str]:
+    if reach not in REACHES or not permissions or set(permissions) - REACHES[reach]:
+        raise InvalidRole(gettext("Tick at least one, and only what such a role can have."), field="permissions")
+    refuse_more(permissions)
+    return sorted(str(one) for one in set(permissions))
+
+
+def _locked(role_id: UUID) -> CustomRole:
+    row = db.session.scalars(select(CustomRole).where(CustomRole.id == role_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(gettext("There is no such role."))
+    return row
+
+
+def _holders(role_id: UUID) -> Sequence[UUID]:
+    return sorted(set(db.session.scalars(select(RoleAssignment.user_id).where(RoleAssignment.role_id == role_id))))
