@@ -80,8 +80,8 @@ def held_by(user_id: UUID, business_id: UUID | None = None) -> frozenset[Permiss
 @command("role.grant")
 def grant_role(user_id: UUID, role: str) -> None:
     """Give somebody a role over the whole tenant: editor, support, finance or admin. They sign in anew (S2)."""
-    refuse_more(TENANT_ROLES[role])
     member = service.locked(user_id)
+    refuse_more(TENANT_ROLES[role])
     journal().about("member", user_id)
     if role in queries.tenant_roles(user_id):
         journal().unchanged()
