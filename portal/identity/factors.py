@@ -7,18 +7,19 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pyotp
 from flask import g
 from flask_babel import gettext
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from portal.extensions import db
-from portal.identity import passwords, queries, sessions
+from portal.identity import codes, passwords, queries, sessions
 from portal.identity.events import FactorAdded, FactorRemoved, RecoveryCodeUsed
-from portal.identity.models import RecoveryCode, TwoFactorMethod, User
+from portal.identity.models import ContactChange, RecoveryCode, TwoFactorMethod, User
 from portal.kernel import vault
 from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES
 from portal.kernel.commands import command, emit, journal
@@ -27,6 +28,8 @@ from portal.kernel.model import new_id
 
 PASSKEY, APP, EMAIL, SMS, RECOVERY, PASSWORD = "passkey", "totp", "email", "sms", "recovery", "password"
 CODES = {EMAIL, SMS}
+SETTING_UP, SIGNING_IN = "factor", "second"  # what a code that was sent is for
+FREEZE = timedelta(hours=24)
 STEP, DRIFT = 30, 1  # seconds of a code; steps that a telephone's clock may be off
 SECRET_BASE32 = 32  # characters: 160 bits
 RECOVERY_COUNT, RECOVERY_BYTES = 10, 10  # codes, bytes of each: 80 bits
@@ -154,6 +157,51 @@ def added(user_id: UUID, method_id: UUID, kind: str, name: str = "") -> list[str
     return [] if codes_left(user_id) is not None else _new_codes(user_id)
 
 
+@command("factor.add_codes", emits=(FactorAdded,))
+def add_codes(user_id: UUID, challenge_id: UUID, typed: str) -> list[str]:
+    """Codes by mail or SMS as second factor, after one has arrived. Returns new recovery codes, if there were none.
+
+    Raises `codes.WrongCode` and `AlreadyThere`.
+    """
+    arrived = codes.redeem(challenge_id, typed, purpose=SETTING_UP)
+    if arrived.member_id != user_id or arrived.channel not in CODES:
+        raise _wrong()
+    _lock(user_id)
+    if any(method.kind == arrived.channel for method in methods(user_id)):
+        raise AlreadyThere(gettext("This is removed or added already. Load the page again."))
+    now, method_id = sessions.real_now(), new_id()
+    db.session.add(
+        TwoFactorMethod(id=method_id, user_id=user_id, kind=arrived.channel, created_at=now, confirmed_at=now)
+    )
+    db.session.flush()
+    return added(user_id, method_id, arrived.channel)
+
+
+def send_code(user_id: UUID, kind: str, purpose: str) -> UUID:
+    """Send a code to the member's own e-mail or phone; returns the challenge's id.
+
+    Raises `NotFound` without such a contact and `codes.TooManyCodes`.
+    """
+    target = contact(user_id, kind)
+    if target is None or not codes.offered(kind):
+        raise NotFound(gettext("No code can be sent there."))
+    return codes.issue(purpose, kind, target, member_id=user_id)
+
+
+def contact(user_id: UUID, kind: str) -> str | None:
+    """Where codes of this kind go."""
+    row = db.session.execute(select(User.email, User.phone).where(User.id == user_id)).one()
+    target: str | None = row.email if kind == EMAIL else row.phone
+    return target
+
+
+def frozen_until(user_id: UUID) -> datetime | None:
+    """Until when nothing is paid out, because a contact was changed less than a day ago (2FA-1); None: nothing is held."""
+    last = db.session.scalar(select(func.max(ContactChange.changed_at)).where(ContactChange.member_id == user_id))
+    until = last + FREEZE if last is not None else None
+    return until if until is not None and until > sessions.real_now() else None
+
+
 @command("factor.rename")
 def rename(user_id: UUID, method_id: UUID, name: str) -> None:
     """Call a passkey something; without a name it keeps its own. Raises `NotFound`."""
@@ -201,12 +249,22 @@ def codes_left(user_id: UUID) -> int | None:
     return sum(row.used_at is None for row in rows) if rows else None
 
 
-def prove(user_id: UUID, way: str, typed: str) -> None:
-    """Inside a command: check what was typed for `way` and use it up. Raises `WrongCode`.
+def prove(user_id: UUID, way: str, typed: str, challenge_id: UUID | None = None) -> None:
+    """Inside a command and first in it: check what was typed for `way` and use it up. Raises `WrongCode`.
+
+    `challenge_id` names the code that was sent, where one was.
 
     A code of the app counts once: the row is updated only where its step is older, so of two tries with one code the
     database lets one through (S5, R19).
     """
+    if way in CODES:
+        if challenge_id is None:
+            raise WrongCode(gettext("Ask for a code first."))
+        arrived = codes.redeem(challenge_id, typed, purpose=SIGNING_IN)
+        if (arrived.member_id, arrived.channel) != (user_id, way):
+            raise _wrong()
+        _used(user_id, way)
+        return
     checks = {APP: _use_app, RECOVERY: _use_recovery, PASSWORD: _check_password}
     checks[way](user_id, typed)
 
@@ -225,6 +283,13 @@ def _use_app(user_id: UUID, typed: str) -> None:
     )
     if db.session.scalar(used) is None:
         raise WrongCode(gettext("This code was used already. Wait for the next one; it comes within 30 seconds."))
+
+
+def _used(user_id: UUID, kind: str) -> None:
+    own = TwoFactorMethod
+    db.session.execute(
+        update(own).where(own.user_id == user_id, own.kind == kind).values(last_used_at=sessions.real_now())
+    )
 
 
 def _use_recovery(user_id: UUID, typed: str) -> None:

@@ -23,21 +23,23 @@ def counted(user_id: UUID, way: str, ip: str) -> failures.Attempt:
     return failures.attempt(account, ip, failures.SECOND)
 
 
-def enter(half: Any, way: str, typed: str, *, user_agent: str, ip: str) -> str:
+def enter(half: Any, way: str, typed: str, *, user_agent: str, ip: str, challenge_id: UUID | None = None) -> str:
     """Finish a half session by what was typed; returns the cookie of a new, full one (S2).
 
     Raises `factors.WrongCode` or `failures.TooManyTries`.
     """
     tried = counted(half.user_id, way, ip)
     with sessions.acting_as(half.user_id, "member"):
-        token = _enter(half.user_id, half.id, half.amr, way, typed, user_agent=user_agent, ip=ip)
+        token = _enter(half.user_id, half.id, half.amr, way, typed, challenge_id, user_agent=user_agent, ip=ip)
     tried.undo()
     return token
 
 
 @command("session.second_factor")
-def _enter(user_id: UUID, half_id: UUID, amr: str, way: str, typed: str, *, user_agent: str, ip: str) -> str:
-    factors.prove(user_id, way, typed)
+def _enter(
+    user_id: UUID, half_id: UUID, amr: str, way: str, typed: str, challenge_id: UUID | None, *, user_agent: str, ip: str
+) -> str:
+    factors.prove(user_id, way, typed, challenge_id)
     return finish(user_id, half_id, f"{amr}+{way}", user_agent=user_agent, ip=ip)
 
 

@@ -11,8 +11,8 @@ from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import func, select, text, update
 
 from portal.extensions import db
-from portal.identity import factors
-from portal.identity.models import DeviceSession, LoginFailure, RecoveryCode, TwoFactorMethod
+from portal.identity import codes, factors
+from portal.identity.models import ContactChange, DeviceSession, LoginFailure, RecoveryCode, TwoFactorMethod
 from portal.kernel import vault
 from portal.kernel.authz import Access
 from portal.kernel.commands import command
@@ -394,3 +394,48 @@ def test_what_matters_asks_once_more(app):
         "reports_admin.file",
         "reports_desk.file",
     }
+
+
+def test_codes_by_mail_are_a_second_factor_once_one_has_arrived(acting, visitor, monkeypatch):
+    """2FA-1, S6: chosen only after a code was typed back; asked for at the door, each once; no use beside a code that
+    opened the door itself.
+    """
+    monkeypatch.setattr(codes.secrets, "randbelow", lambda _: 123456)
+    with acting(CIRCLE, ALICE):
+        asked = factors.send_code(ALICE.id, factors.EMAIL, factors.SETTING_UP)
+        codes.mint(asked)
+        with pytest.raises(codes.WrongCode):
+            factors.add_codes(ALICE.id, asked, "654321")
+        assert len(factors.add_codes(ALICE.id, asked, "123456")) == 10
+        assert factors.ways(ALICE.id, "pwd") == {factors.EMAIL}
+        assert factors.ways(ALICE.id, "otp", "hash") == {factors.PASSWORD}
+        db.session.rollback()
+        command("test.wait")(
+            lambda: db.session.execute(
+                text("UPDATE one_time_codes SET created_at = created_at - interval '2 minutes' WHERE tenant_id = :t"),
+                {"t": CIRCLE.id},
+            )
+        )()
+    client = by_password(visitor, ALICE)
+    assert client.post("/login/second", data={"way": "email", "code": "123456"}).status_code == 422
+    assert client.post("/login/second/code", data={"way": "email"}).location.startswith("/login/second")
+    with acting(CIRCLE):
+        newest = db.session.scalar(text("SELECT id FROM one_time_codes ORDER BY created_at DESC LIMIT 1"))
+        codes.mint(newest)
+    assert client.post("/login/second", data={"way": "email", "code": "123456"}).status_code == 303
+    assert client.get("/me/wallet").status_code == 200
+
+
+def test_nothing_is_paid_out_for_a_day_after_a_contact_changed(acting, seed):
+    """2FA-1: a changed channel freezes withdrawals for 24 hours."""
+    from datetime import timedelta
+
+    with acting(CIRCLE):
+        now = factors.sessions.real_now()
+        assert factors.frozen_until(ALICE.id) is None
+    changed = now - timedelta(hours=20)
+    seed(CIRCLE, ContactChange(member_id=ALICE.id, kind="email", old="a", new="b", changed_at=changed))
+    seed(CIRCLE, ContactChange(member_id=EVE.id, kind="email", changed_at=now - timedelta(hours=25)))
+    with acting(CIRCLE):
+        assert factors.frozen_until(ALICE.id) == changed + timedelta(hours=24)
+        assert factors.frozen_until(EVE.id) is None

@@ -4,18 +4,19 @@ from typing import Any
 from uuid import UUID
 
 from flask import abort, flash, g, redirect, request, url_for
+from flask import session as browser
 from flask_babel import gettext
 from flask_login import current_user
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.identity import factors, onward, passkeys, queries, second, sessions, stepup
+from portal.identity import codes, factors, onward, passkeys, queries, second, sessions, stepup
 from portal.identity.failures import TooManyTries
 from portal.identity.forms import AppForm, PasskeyForm
 from portal.identity.models import User
 from portal.identity.stepup import fresh
 from portal.identity.views.blueprints import identity
-from portal.identity.views.second import enrolling
+from portal.identity.views.second import SENT, enrolling
 from portal.kernel.authz import HALF, LOGIN
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
@@ -29,7 +30,7 @@ def enrol() -> Any:
     if not isinstance(member, User):
         return member
     first = bool(factors.STRONG_FIRST & set(queries.roles(member.id)))
-    return render("identity/enrol.html", passkey=PasskeyForm(), first=first, ahead=_ahead())
+    return render("identity/enrol.html", passkey=PasskeyForm(), first=first, ahead=_ahead(), send=_ways_to_send(member))
 
 
 @identity.route("/me/security/passkeys", methods=["POST"], permission=HALF)
@@ -84,6 +85,63 @@ def confirm_app() -> Any:
         return _picture(db.session.scalars(select(User).where(User.id == member_id)).one(), form, status=status)
     flash(gettext("The app is set up. It is asked for when you sign in."))
     return _made(member_id, codes, factors.APP)
+
+
+@identity.route("/me/security/codes", methods=["GET", "POST"], permission=HALF)
+def codes_sent() -> Any:
+    """Codes by mail or SMS: POST sends the first one, GET asks for it."""
+    member = _owner()
+    if not isinstance(member, User):
+        return member
+    if request.method == "GET":
+        return _ask_code(member.id, AppForm())
+    way = request.form.get("way", "")
+    if way not in factors.CODES:
+        abort(404)
+    try:
+        with sessions.acting_as(member.id, "member"):
+            browser[SENT] = [way, str(factors.send_code(member.id, way, factors.SETTING_UP))]
+    except PortalError as error:
+        flash(error.message, "error")
+        return redirect(url_for("identity.enrol", next=_ahead()), code=303)
+    return redirect(url_for("identity.codes_sent", next=_ahead()), code=303)
+
+
+@identity.route("/me/security/codes/confirmation", methods=["POST"], permission=HALF)
+def confirm_codes() -> Any:
+    member = _owner()
+    if not isinstance(member, User):
+        return member
+    form, member_id = AppForm(), member.id
+    if not form.validate():
+        return _ask_code(member_id, form, status=422)
+    way, challenge_id = browser.get(SENT, ("", ""))
+    if not challenge_id:
+        return redirect(url_for("identity.enrol", next=_ahead()), code=303)
+    try:
+        with sessions.acting_as(member_id, "member"):
+            made = factors.add_codes(member_id, UUID(challenge_id), form.code.data or "")
+    except PortalError as error:
+        form.code.errors = [error.message]
+        return _ask_code(member_id, form, status=422)
+    browser.pop(SENT)
+    flash(gettext("Codes are sent from now on when you sign in."))
+    return _made(member_id, made, way)
+
+
+def _ask_code(member_id: UUID, form: AppForm, status: int = 200) -> Any:
+    way = browser.get(SENT, ("", ""))[0]
+    if not way:
+        return redirect(url_for("identity.enrol", next=_ahead()), code=303)
+    where = factors.contact(member_id, way)
+    return render("identity/codes.html", form=form, where=where, ahead=_ahead(), status=status)
+
+
+def _ways_to_send(member: User) -> list[tuple[str, str]]:
+    """The kinds of codes that can still be chosen, and where each would go."""
+    had = {method.kind for method in factors.methods(member.id)}
+    targets = ((factors.EMAIL, member.email), (factors.SMS, member.phone))
+    return [(kind, target) for kind, target in targets if target and kind not in had and codes.offered(kind)]
 
 
 @identity.route("/me/security/methods/<uuid:method_id>/name", methods=["POST"], permission=LOGIN)

@@ -1,8 +1,10 @@
 """The second half of signing in; and confirming who one is before something that matters."""
 
 from typing import Any
+from uuid import UUID
 
-from flask import Response, abort, g, redirect, request, session, url_for
+from flask import Response, abort, flash, g, redirect, request, url_for
+from flask import session as browser
 from flask_babel import gettext
 from flask_login import current_user
 from sqlalchemy import select
@@ -19,6 +21,8 @@ from portal.kernel.authz import HALF, LOGIN, PUBLIC
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
 from portal.web.fragments import render
+
+SENT = "code_sent"  # where the session keeps the kind and the id of the code that was sent
 
 
 @identity.route("/login/second", methods=["GET", "POST"], permission=HALF)
@@ -43,11 +47,35 @@ def second_factor() -> Any:
         if form.way.data == factors.PASSKEY:
             token = passkeys.enter(half, form.credential.data or "", **browser)
         else:
-            token = second.enter(half, form.way.data, form.typed, **browser)
+            token = second.enter(half, form.way.data, form.typed, challenge_id=sent(form.way.data), **browser)
     except PortalError as error:
         return _refused(_ask_second, form, offered, ahead, error)
     sessions.hand_cookie(token)
     return redirect(ahead or url_for("identity.first"), code=303)
+
+
+@identity.route("/login/second/code", methods=["POST"], permission=HALF)
+@limited(TRIES_AN_ADDRESS)
+def send_second_code() -> Any:
+    """Send the code of the second factor by mail or SMS, to whom it belongs."""
+    ahead, way = onward.safe_path(request.form.get("next")), request.form.get("way", "")
+    half = g.get("half")
+    if half is None:
+        return redirect(ahead or "/me", code=303)
+    if way not in factors.ways(half.user_id, half.amr) & factors.CODES:
+        abort(404)
+    try:
+        with sessions.acting_as(half.user_id, "member"):
+            browser[SENT] = [way, str(factors.send_code(half.user_id, way, factors.SIGNING_IN))]
+    except PortalError as error:
+        flash(error.message, "error")
+    return redirect(url_for("identity.second_factor", way=way, next=ahead), code=303)
+
+
+def sent(way: str) -> UUID | None:
+    """The code that was sent this way in this session."""
+    kind, challenge_id = browser.get(SENT, ("", ""))
+    return UUID(challenge_id) if challenge_id and kind == way else None
 
 
 @identity.route("/me/confirm", methods=["GET", "POST"], permission=LOGIN)
@@ -80,7 +108,7 @@ def resume() -> Any:
     waiting = stepup.kept()
     if waiting is None or not stepup.is_fresh():
         return redirect("/me", code=303)
-    session.pop(stepup.KEPT)
+    browser.pop(stepup.KEPT)
     return render("identity/resume.html", to=waiting["to"], fields=waiting["fields"])
 
 
@@ -143,12 +171,23 @@ def _ask_second(form: ProofForm, offered: list[str], ahead: str | None, refusal:
         ahead=ahead,
         refusal=refusal,
         elsewhere=elsewhere,
+        sent=sent(form.way.data or ""),
+        where=factors.contact(g.half.user_id, form.way.data) if form.way.data in factors.CODES else "",
         status=status,
     )
 
 
 def _ask_again(form: ProofForm, offered: list[str], ahead: str | None, refusal: str = "", status: int = 200) -> Any:
-    return render("identity/confirm.html", form=form, offered=offered, ahead=ahead, refusal=refusal, status=status)
+    return render(
+        "identity/confirm.html",
+        sent=None,
+        where="",
+        form=form,
+        offered=offered,
+        ahead=ahead,
+        refusal=refusal,
+        status=status,
+    )
 
 
 def _refused(ask: Any, form: ProofForm, offered: list[str], ahead: str | None, error: PortalError) -> Any:
