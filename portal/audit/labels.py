@@ -61,6 +61,13 @@ def _shop_acts() -> dict[str, str]:
 def _member_acts() -> dict[str, str]:
     return {
         "code.issue": gettext("asked for a one-time code"),
+        "password.ask_reset": gettext("asked for a link to a new password"),
+        "password.reset": gettext("set a new password by a link"),
+        "member.change_contact": gettext("confirmed an e-mail or phone"),
+        "member.welcomed": gettext("put the first steps away"),
+        "consent.give": gettext("agreed to a text"),
+        "consent.withdraw": gettext("took a consent back"),
+        "referral.create_code": gettext("made a link to bring others"),
         "code.forget": gettext("dropped old one-time codes"),
         "member.register": gettext("enrolled a member"),
         "member.register_batch": gettext("enrolled members from a file"),

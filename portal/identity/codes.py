@@ -10,17 +10,17 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from portal.extensions import db
-from portal.identity import contacts, queries
+from portal.identity import contacts, queries, sessions
 from portal.identity.events import CodeRequested
 from portal.identity.models import OneTimeCode
 from portal.kernel.commands import command, emit, journal
@@ -38,12 +38,12 @@ SENDS, WINDOW = 3, timedelta(minutes=10)
 A_DAY = 10  # sends to a target: fifty guesses a day at a million codes (security.md 14)
 OF_ACCOUNT = "sign_in"  # the purpose whose codes go to members only
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
-_BEFORE = text("""
-SELECT clock_timestamp() AS now, o.created_at
-  FROM one_time_codes o
+_BEFORE = """
+SELECT o.created_at
+  FROM {table} o
  WHERE o.tenant_id = :tenant AND o.target_key = :key AND o.created_at > clock_timestamp() - interval '1 day'
  ORDER BY o.created_at DESC
-""")
+"""
 _MINT = """
 UPDATE one_time_codes SET code_hash = :hash, member_id = coalesce(member_id, :member), tries = 0
  WHERE tenant_id = :tenant AND id = :id AND used_at IS NULL AND sent_at IS NULL AND expires_at > clock_timestamp()
@@ -154,6 +154,12 @@ def channel_of(target: str) -> str:
     return EMAIL if "@" in target else SMS
 
 
+def target_of(challenge_id: UUID, purpose: str) -> str | None:
+    """Whom a code was asked for; None when there is no such challenge."""
+    row = select(OneTimeCode.target).where(OneTimeCode.id == challenge_id, OneTimeCode.purpose == purpose)
+    return db.session.scalar(row)
+
+
 def canonical(typed: str) -> str:
     """The contact as it is stored, or the folded text of what is none: it gets a row like any other."""
     plain = typed.strip()
@@ -177,19 +183,13 @@ def issue(
     minutes, ten a day, counted for the contact whoever asks.
     """
     target = canonical(target)
-    key = target_key(target)
-    tenant = current_tenant_id()
-    db.session.execute(LOCK, {"key": f"{tenant}{key}"})
-    rows = db.session.execute(_BEFORE, {"tenant": tenant, "key": key}).all()
-    if wait := _wait([row.now - row.created_at for row in rows]):
-        raise TooManyCodes(int(wait.total_seconds()) + 1)
-    now = rows[0].now if rows else db.session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    now = wait_for_turn("one_time_codes", target, ((1, RESEND), (SENDS, WINDOW), (A_DAY, timedelta(days=1))))
     row = OneTimeCode(
         id=new_id(),
         purpose=purpose,
         channel=channel,
         target=target,
-        target_key=key,
+        target_key=target_key(target),
         member_id=member_id,
         data=dict(data or {}),
         locale=locale(),
@@ -202,14 +202,32 @@ def issue(
     return row.id
 
 
-def _wait(ages: list[timedelta]) -> timedelta | None:
-    """How long until the next may be sent; `ages` are those of the last day, the youngest first."""
-    waits = [RESEND - ages[0]] if ages else []
-    for most, within in ((SENDS, WINDOW), (A_DAY, timedelta(days=1))):
-        if len(ages) >= most:
-            waits.append(within - ages[most - 1])
+def issue_again(challenge_id: UUID, purpose: str) -> UUID:
+    """Another code for the same thing; returns its challenge. Raises `TooManyCodes`, and `WrongCode` for none or a used one."""
+    row = db.session.scalars(
+        select(OneTimeCode).where(
+            OneTimeCode.id == challenge_id, OneTimeCode.purpose == purpose, OneTimeCode.used_at.is_(None)
+        )
+    ).one_or_none()
+    if row is None:
+        raise WrongCode
+    return issue(purpose, row.channel, row.target, member_id=row.member_id, data=row.data)
+
+
+def wait_for_turn(table: str, target: str, limits: Sequence[tuple[int, timedelta]]) -> datetime:
+    """The moment, when one more may be sent to this contact; others who ask for it wait until the command is done.
+
+    `limits`: so many within so long, a day at most. Raises `TooManyCodes`.
+    """
+    key, tenant = target_key(target), current_tenant_id()
+    db.session.execute(LOCK, {"key": f"{tenant}{table}{key}"})
+    rows = db.session.execute(text(_BEFORE.format(table=table)), {"tenant": tenant, "key": key}).all()
+    now = sessions.real_now()
+    waits = [rows[most - 1].created_at + within - now for most, within in limits if len(rows) >= most]
     longest = max(waits, default=timedelta(0))
-    return longest if longest > timedelta(0) else None
+    if longest > timedelta(0):
+        raise TooManyCodes(int(longest.total_seconds()) + 1)
+    return now
 
 
 def redeem(challenge_id: UUID, typed: str, *, purpose: str) -> Challenge:

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 from zoneinfo import available_timezones
 
+from flask import request
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, Field, HiddenField, SelectField, SelectMultipleField, StringField, TextAreaField
@@ -89,23 +90,88 @@ class SignInForm(PortalForm):
         [DataRequired(REQUIRED), no_nul, Length(max=contacts.LONGEST_EMAIL)],
         render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
-    password = SecretField(_l("Password"), [DataRequired(REQUIRED)], render_kw={"autocomplete": "current-password"})
-    next = HiddenField()
-
-
-class JoinForm(ContactsForm):
-    """A stranger becomes a member."""
-
-    password = _new_password(_l("Password"))
-    agreed = BooleanField(_l("I agree that my purchases are counted here to give me bonus"), [DataRequired(REQUIRED)])
+    password = SecretField(_l("Password"), render_kw={"autocomplete": "current-password"})
     next = HiddenField()
 
     def validate(self, extra_validators: Any = None) -> bool:
         fine = super().validate(extra_validators)
-        if not self.email.data and not self.phone.data:
-            self.email.errors = [gettext("Give an e-mail or a phone number: you sign in with it.")]
+        if not self.by_code and not self.password.data:
+            self.password.errors = [REQUIRED]
             return False
         return bool(fine)
+
+    @property
+    def by_code(self) -> str:
+        """The way of the code that was asked for instead of the password: code, telegram or nothing."""
+        way = request.form.get("way", "")
+        return way if way in {"code", "telegram"} else ""
+
+
+class JoinForm(PortalForm):
+    """A stranger becomes a member: a name and one contact, proved by a code; a password if they like."""
+
+    name = _name()
+    contact = StringField(
+        _l("E-mail or phone"),
+        [DataRequired(REQUIRED), no_nul, Length(max=contacts.LONGEST_EMAIL)],
+        render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
+    )
+    password = SecretField(_l("Password"), render_kw={"autocomplete": "new-password"})
+    agreed = BooleanField(_l("I agree that my purchases are counted here to give me bonus"), [DataRequired(REQUIRED)])
+    marketing = BooleanField(_l("Tell me about news and offers too; I can stop it in one tap"))
+    ref = HiddenField()
+    next = HiddenField()
+
+    def refuse(self, error: Any) -> None:
+        """Show a named refusal where it belongs."""
+        names = {"member.invalid_name": "name", "member.weak_password": "password"}
+        getattr(self, names.get(error.code, "contact")).errors = [error.message]
+
+
+class CodeForm(PortalForm):
+    """Six digits."""
+
+    code = StringField(
+        _l("Code"),
+        [DataRequired(REQUIRED), no_nul, Length(max=20)],
+        render_kw={"autocomplete": "one-time-code", "inputmode": "numeric", "maxlength": 20},
+    )
+
+
+class WhoForm(PortalForm):
+    """Who has forgotten the password."""
+
+    contact = StringField(
+        _l("E-mail or phone"),
+        [DataRequired(REQUIRED), no_nul, Length(max=contacts.LONGEST_EMAIL)],
+        render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+
+class ResetForm(PortalForm):
+    """The new password behind a link."""
+
+    password = _new_password(_l("New password"))
+
+
+class EmailForm(PortalForm):
+    """Another e-mail."""
+
+    email = StringField(
+        _l("E-mail"),
+        [DataRequired(REQUIRED), no_nul, Length(max=contacts.LONGEST_EMAIL)],
+        render_kw={"type": "email", "autocomplete": "email", "inputmode": "email", "maxlength": contacts.LONGEST_EMAIL},
+    )
+
+
+class PhoneForm(PortalForm):
+    """Another phone number."""
+
+    phone = StringField(
+        _l("Phone"),
+        [DataRequired(REQUIRED), no_nul, Length(max=contacts.LONGEST_PHONE)],
+        render_kw={"type": "tel", "autocomplete": "tel", "maxlength": contacts.LONGEST_PHONE},
+    )
 
 
 class PasswordForm(PortalForm):
@@ -115,12 +181,12 @@ class PasswordForm(PortalForm):
     new = _new_password(_l("New password"))
 
 
-class ProfileForm(ContactsForm):
-    """A member's own details. The password is asked for when what they sign in with changes."""
+class ProfileForm(PortalForm):
+    """A member's own details; their contacts have a page of their own."""
 
+    name = _name()
     locale = SelectField(_l("Language"), [Optional()])
     timezone = SelectField(_l("Time zone"), [Optional()])
-    password = SecretField(_l("Password now"), render_kw={"autocomplete": "current-password"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -8,7 +8,7 @@ from flask import current_app, url_for
 from portal.kernel.authz import Permission
 
 LONGEST = 2000
-DOORS = {"/login", "/logout", "/join", "/language", "/theme"}
+DOORS = {"/login", "/login/code", "/logout", "/join", "/reset", "/language", "/theme"}
 
 
 def safe_path(text: str | None) -> str | None:
@@ -31,7 +31,7 @@ def referred(referrer: str | None, base: str) -> str | None:
     if not referrer or not referrer.startswith(base):
         return None
     path = "/" + referrer.removeprefix(base)
-    return path if path in {"/login", "/join"} else safe_path(path)
+    return path if path in {"/login", "/login/code", "/join", "/reset"} else safe_path(path)
 
 
 def first_page(person: Any) -> str:

@@ -9,9 +9,9 @@ from flask_babel import gettext
 from sqlalchemy import delete, insert, or_, select
 
 from portal.extensions import db
-from portal.identity import cards, contacts, passwords, sessions, words
-from portal.identity.events import MemberRegistered
-from portal.identity.models import MemberWord, User
+from portal.identity import cards, codes, contacts, passwords, sessions, words
+from portal.identity.events import ContactChanged, MemberRegistered, PasswordChanged
+from portal.identity.models import ContactChange, DeviceSession, MemberWord, User
 from portal.kernel import clock
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import NotFound, PortalError
@@ -27,10 +27,10 @@ class ContactTaken(PortalError):
     code, status = "member.contact_taken", 409
 
 
-class AlreadyHere(PortalError):
-    """The contacts of a newcomer are somebody's."""
+class SignedOutMeanwhile(PortalError):
+    """The session that asked was ended before the change was made."""
 
-    code, status = "member.already_here", 422
+    code, status = "session.ended", 401
 
 
 class InvalidCard(PortalError):
@@ -108,34 +108,21 @@ def register_member(
     return member.id
 
 
-@command("member.join")
-def join(*, name: str, email: str | None, phone: str | None, password: str, locale: str) -> UUID:
-    """A stranger becomes a member by their own hand, having agreed to the terms. Raises `AlreadyHere` or what
-    `register_member` raises; what exactly is taken is not said.
-    """
-    try:
-        member_id = register_member(
-            name=name, email=email, phone=phone, password=password, locale=locale, joined_via="join"
-        )
-    except ContactTaken as error:
-        raise AlreadyHere(
-            gettext("No new account can be made with this e-mail and phone. If you are a member already, sign in.")
-        ) from error
-    journal().about("member", member_id)
-    journal().reason("agreed to the terms")
-    return member_id
-
-
 @command("member.set_password")
 def set_password(user_id: UUID, password: str) -> None:
     """Give a member a password; every session of theirs ends. Raises `WeakPassword`."""
     member = locked(user_id)
-    member.password_hash = _new_password(password, member.name, member.email, member.phone)
-    _end_sessions(member)
+    renew_password(member, password)
     journal().about("member", member.id)
 
 
-@command("member.change_password")
+def renew_password(member: User, password: str) -> None:
+    """Another password, inside a command: every session of theirs ends. Raises `WeakPassword`."""
+    member.password_hash = _new_password(password, member.name, member.email, member.phone)
+    _end_sessions(member)
+
+
+@command("member.change_password", emits=(PasswordChanged,))
 def change_password(user_id: UUID, *, current: str, new: str, user_agent: str, ip: str) -> str:
     """Replace the password by one's own hand: all sessions end, the cookie of a new one is returned (S2).
 
@@ -146,9 +133,9 @@ def change_password(user_id: UUID, *, current: str, new: str, user_agent: str, i
     member = locked(user_id)
     if not passwords.matches(member.password_hash, current):
         raise WrongPassword(gettext("This is not your password."))
-    member.password_hash = _new_password(new, member.name, member.email, member.phone)
-    _end_sessions(member)
+    renew_password(member, new)
     journal().about("member", member.id)
+    emit(PasswordChanged(member_id=member.id, by="member"))
     return access.open_for(member, user_agent=user_agent, ip=ip, proved=True)
 
 
@@ -193,31 +180,83 @@ def unsuspend(member_id: UUID, *, reason: str = "") -> None:
 
 @command("member.edit")
 def edit_member(member_id: UUID, *, name: str, phone: str | None, email: str | None) -> None:
-    """Correct a member's name and contacts. Raises what `register_member` raises for them."""
+    """Correct a member's name and contacts, by staff: a new contact is not confirmed, the old one is told.
+
+    Raises what `register_member` raises for them.
+    """
     member = locked(member_id)
     mail = contacts.clean_email(email) if email else None
     number = contacts.clean_phone(phone) if phone else None
     if (mail, number) != (member.email, member.phone):
         _free(mail, number, member.card_number, but=member.id)
-    member.name, member.email, member.phone = contacts.clean_name(name), mail, number
+    member.name = contacts.clean_name(name)
     member.search_text = words.folded(member.name)
-    if not db.session.is_modified(member):
+    replaced = [(kind, new) for kind, new in (("email", mail), ("phone", number)) if new != getattr(member, kind)]
+    if not replaced and not db.session.is_modified(member):
         journal().unchanged()
         return
+    for kind, new in replaced:
+        _replace(member, kind, new, confirmed_at=None)
     db.session.flush()
     _write_words(member)
     journal().about("member", member.id)
 
 
 @command("member.edit_profile")
-def edit_profile(
-    member_id: UUID, *, name: str, phone: str | None, email: str | None, locale: str | None, timezone: str | None
-) -> None:
+def edit_profile(member_id: UUID, *, name: str, locale: str | None, timezone: str | None) -> None:
     """A member's own details; the language and zone in which they are spoken to."""
     member = locked(member_id)
     member.locale, member.timezone = locale, timezone
-    edit_member(member_id, name=name, phone=phone, email=email)
+    edit_member(member_id, name=name, phone=member.phone, email=member.email)
     journal().about("member", member.id)
+
+
+@command("member.change_contact")
+def change_contact(member_id: UUID, challenge_id: UUID, typed: str, *, session_id: UUID) -> str:
+    """Take a contact that the member proved by a code; the one before is told. Returns `email` or `phone`.
+
+    Raises `codes.WrongCode`, `ContactTaken` and `SignedOutMeanwhile`: a session that a reset has just ended changes
+    nothing any more (R18).
+    """
+    proved = codes.redeem(challenge_id, typed, purpose="contact")
+    if proved.member_id != member_id:
+        raise codes.WrongCode
+    member = locked(member_id)
+    here = select(DeviceSession.id).where(
+        DeviceSession.id == session_id,
+        DeviceSession.revoked_at.is_(None),
+        DeviceSession.auth_epoch == (member.auth_epoch or 0),
+    )
+    if db.session.scalar(here) is None:
+        raise SignedOutMeanwhile(gettext("You were signed out meanwhile. Sign in and try again."))
+    kind = "email" if proved.channel == codes.EMAIL else "phone"
+    if proved.target != getattr(member, kind):
+        mail, number = (proved.target, None) if kind == "email" else (None, proved.target)
+        _free(mail, number, member.card_number, but=member.id)
+    _replace(member, kind, proved.target, confirmed_at=sessions.real_now())
+    db.session.flush()
+    _write_words(member)
+    journal().about("member", member.id)
+    return kind
+
+
+@command("member.welcomed")
+def put_welcome_away(member_id: UUID) -> None:
+    """The first steps leave the member's home page."""
+    locked(member_id).welcomed_at = clock.now()
+    journal().about("member", member_id)
+
+
+def _replace(member: User, kind: str, new: str | None, *, confirmed_at: datetime | None) -> None:
+    old = getattr(member, kind)
+    setattr(member, kind, new)
+    setattr(member, f"{kind}_confirmed_at", confirmed_at)
+    if old and new != old:
+        change = ContactChange(
+            id=new_id(), member_id=member.id, kind=kind, old=old, new=new, changed_at=sessions.real_now()
+        )
+        db.session.add(change)
+        emit(ContactChanged(member_id=member.id, change_id=change.id, kind=kind))
 
 
 @command("member.choose_language")
@@ -234,13 +273,6 @@ def locked(member_id: UUID) -> User:
     if member is None:
         raise NotFound(gettext("There is no such member."))
     return member
-
-
-def other_contacts(member: User, email: str | None, phone: str | None) -> bool:
-    """Whether these are other contacts than the member's, however they are written."""
-    mail = contacts.clean_email(email) if email else None
-    number = contacts.clean_phone(phone) if phone else None
-    return (mail, number) != (member.email, member.phone)
 
 
 def _own_card(text: str) -> str:

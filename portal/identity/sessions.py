@@ -107,6 +107,9 @@ def init_app(app: Flask) -> None:
     app.before_request(enter_tenant)
     app.before_request(keep_apart)
     app.before_request(enter_session)
+    from portal.identity.views.agreeing import gate
+
+    app.before_request(gate)
     app.after_request(_send_cookie)
     login_manager.request_loader(lambda _: g.get("person"))
     login_manager.anonymous_user = Stranger

@@ -8,9 +8,10 @@ from sqlalchemy import select
 def suppressed(member_id: UUID, purpose: str) -> str | None:
     """Why this member gets nothing for this purpose (`transactional`, `marketing`), or None.
 
-    A suspended, archived or merged account gets nothing at all.
+    A suspended, archived or merged account gets nothing at all; marketing reaches those only who agreed to it.
     """
     from portal.extensions import db
+    from portal.identity.consents import MARKETING, agreed
     from portal.identity.models import User
 
     row = db.session.execute(
@@ -24,4 +25,6 @@ def suppressed(member_id: UUID, purpose: str) -> str | None:
         return "archived"
     if row.suspended_at and purpose != "security":
         return "suspended"
+    if purpose == "marketing" and not agreed(member_id, MARKETING):
+        return "no_consent"
     return None

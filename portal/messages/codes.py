@@ -2,25 +2,27 @@
 
 import logging
 import smtplib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import format_datetime
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 from flask import g
 from flask_babel import gettext
-from requests import RequestException
+from sqlalchemy import select
 
 from portal.extensions import db
-from portal.identity import codes
+from portal.identity import codes, resets
+from portal.identity.models import ContactChange, User
 from portal.identity.sessions import real_now
 from portal.kernel.model import new_id
 from portal.kernel.outbox import Message
 from portal.messages import sms
 from portal.messages.letter import AddressUnusable, address, write
 from portal.messages.smtp import MailServer
-from portal.messages.texts import Text
+from portal.messages.texts import Text, text_of
 from portal.settings import settings
 from portal.web.locale import locale_of
 
@@ -37,15 +39,73 @@ def send_codes(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
         db.session.rollback()
         if code is None or code.channel not in codes.channels:
             continue
-        try:
-            codes.channels[code.channel].send(code)
-        except (sms.SmsRefused, AddressUnusable) as refused:
-            log.info("code %s: %s", challenge, type(refused).__name__)
-        except (OSError, smtplib.SMTPException, RequestException) as error:
-            failures[message.id] = error
-            continue
-        codes.mark_sent(challenge)
+        way = codes.channels[code.channel]
+        if not _failed(failures, message, lambda way=way, code=code: way.send(code)):  # type: ignore[misc]
+            codes.mark_sent(challenge)
     return failures
+
+
+def send_links(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """Links to a new password; returns what failed, for the outbox to try again."""
+    failures: dict[UUID, Exception] = {}
+    for message in messages:
+        letter = resets.mint(UUID(message.data["reset_id"]))
+        db.session.rollback()
+        if letter is not None and not _failed(failures, message, lambda letter=letter: _send_link(letter)):  # type: ignore[misc]
+            resets.mark_sent(letter.id)
+    return failures
+
+
+def _send_link(letter: resets.Letter) -> None:
+    link = f"{g.tenant.base_url}/reset/{letter.token}"
+    with spoken(letter.locale) as locale:
+        title = gettext("A new password for %(tenant)s", tenant=g.tenant.name)
+        if letter.channel == codes.SMS:
+            sms.send(letter.target, f"{title}: {link}")
+            return
+        body = gettext(
+            "The link opens once, within half an hour. If it was not you who asked, do nothing: the password stays."
+        )
+        said = Text(title, body, "/", "key")
+        button = gettext("Set a new password")
+        send_mail(said, letter.target, letter.name, locale, str(new_id()), button=button, link=link)
+
+
+def tell_old_contacts(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """Tell the contact that was replaced; returns what failed."""
+    ids = [UUID(message.data["change_id"]) for message in messages]
+    rows = select(ContactChange.id, ContactChange.kind, ContactChange.old, User.name, User.locale).join(
+        User, (User.tenant_id == ContactChange.tenant_id) & (User.id == ContactChange.member_id)
+    )
+    found = {row.id: row for row in db.session.execute(rows.where(ContactChange.id.in_(ids)))}
+    db.session.rollback()
+    failures: dict[UUID, Exception] = {}
+    for message in messages:
+        row = found.get(UUID(message.data["change_id"]))
+        if row is not None and row.old:
+            _failed(failures, message, lambda row=row, message=message: _tell_old(row, message))  # type: ignore[misc]
+    return failures
+
+
+def _tell_old(row: Any, message: Message) -> None:
+    with spoken(row.locale) as locale:
+        said = text_of("contact.changed", {"kind": row.kind})
+        if row.kind == "email":
+            send_mail(said, row.old, row.name, locale, f"{message.id}.old")
+        elif _sms_offered():
+            sms.send(row.old, f"{g.tenant.name}: {said.title}. {said.body}")
+
+
+def _failed(failures: dict[UUID, Exception], message: Message, send: Callable[[], None]) -> bool:
+    """Send; True when it is worth another try. What is refused for good is let go."""
+    try:
+        send()
+    except (sms.SmsRefused, AddressUnusable) as refused:
+        log.info("%s %s: %s", message.type, message.id, type(refused).__name__)
+    except (OSError, smtplib.SMTPException) as error:
+        failures[message.id] = error
+        return True
+    return False
 
 
 def by_mail(code: codes.Outgoing) -> None:

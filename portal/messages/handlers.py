@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from portal.identity.events import CodeRequested, FactorAdded, FactorRemoved, MemberRegistered, RecoveryCodeUsed
+from portal.identity.events import (
+    CodeRequested,
+    ContactChanged,
+    FactorAdded,
+    FactorRemoved,
+    MemberRegistered,
+    PasswordChanged,
+    RecoveryCodeUsed,
+    ResetRequested,
+)
 from portal.kernel.outbox import Message, subscriber
 from portal.kyc.events import KycDecided
 from portal.loyalty.events import TierChanged
 from portal.messages import mail
-from portal.messages.codes import send_codes
+from portal.messages.codes import send_codes, send_links, tell_old_contacts
 from portal.messages.facts import kyc_notices, purchase_notices, safety_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
@@ -78,3 +87,27 @@ def notify_factor(messages: Sequence[Message]) -> None:
 def email_factor(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """A mail for the same: whoever lost the account hears of it."""
     return mail.send(messages, safety_notices)
+
+
+@subscriber("messages.send_reset", events=(ResetRequested,), transactional=False)
+def send_reset(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A link to a new password to whoever is to get it."""
+    return send_links(messages)
+
+
+@subscriber("messages.notify_safety", events=(PasswordChanged, ContactChanged))
+def notify_safety(messages: Sequence[Message]) -> None:
+    """A line in the inbox when what one signs in with changes."""
+    tell(safety_notices(messages))
+
+
+@subscriber("messages.email_safety", events=(PasswordChanged, ContactChanged), transactional=False)
+def email_safety(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """The same as a mail, which cannot be switched off."""
+    return mail.send(messages, safety_notices)
+
+
+@subscriber("messages.tell_old_contact", events=(ContactChanged,), transactional=False)
+def tell_old_contact(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """The e-mail or phone that was replaced hears of it."""
+    return tell_old_contacts(messages)

@@ -105,6 +105,28 @@ def _factor_added(data: Data) -> Text:
     )
 
 
+def _password(data: Data) -> Text:  # noqa: ARG001
+    return Text(
+        gettext("Your password was changed"),
+        gettext("If it was not you, set a new one at once by “Forgot the password?” and tell the staff."),
+        "/me/security",
+        "key",
+    )
+
+
+def _contact(data: Data) -> Text:
+    if data["kind"] == "email":
+        title = gettext("The e-mail of your account was changed")
+    else:
+        title = gettext("The phone of your account was changed")
+    return Text(
+        title,
+        gettext("If it was not you, set a new password at once and tell the staff: they put it right."),
+        "/me/contacts",
+        "shield-check",
+    )
+
+
 def _factor_removed(data: Data) -> Text:
     return Text(
         gettext("A second factor was removed"),
@@ -173,6 +195,8 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "factor.added": ("security", _factor_added),
     "factor.removed": ("security", _factor_removed),
     "recovery_code.used": ("security", _recovery_code_used),
+    "password.changed": ("security", _password),
+    "contact.changed": ("security", _contact),
     "job.done": ("work", _job),
     "audit.signed": ("security", _root),
 }

@@ -9,6 +9,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.extensions import csrf
+from portal.identity import consents
 from portal.identity.onward import safe_path
 from portal.kernel.authz import LOGIN, PUBLIC, PortalBlueprint
 from portal.messages import inbox, preferences, queries
@@ -96,6 +97,7 @@ def show_preferences() -> Response:
         channels=CHANNELS,
         workflow_name=workflow_name,
         channel_name=channel_name,
+        marketing=consents.agreed(current_user.id, consents.MARKETING) > 0,
     )
 
 

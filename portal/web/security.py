@@ -46,7 +46,7 @@ def _headers(response: Response) -> Response:
     policy = EXCEPTIONS.get(request.endpoint or "", POLICY)
     response.headers.setdefault("Content-Security-Policy", policy.format(nonce=csp_nonce()))
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
     if settings().secure:

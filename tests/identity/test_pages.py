@@ -109,28 +109,6 @@ def test_a_member_changes_name_language_and_zone(sign_in, seen_by):
         assert session.scalars(select(AuditEntry.action)).all() == ["member.edit_profile"]
 
 
-def test_what_one_signs_in_with_changes_only_with_the_password(sign_in, visitor, seen_by):
-    browser = sign_in(ALICE)
-    for password in ("", "wrong password"):
-        refused = browser.submit("/me/profile", form="profile", email="thief@circle.example", password=password)
-        assert refused.status_code == 422
-        assert "type the password you have now" in refused.text
-        assert 'value="thief@circle.example"' in refused.text
-    assert (
-        browser.submit("/me/profile", form="profile", email="Alisa@circle.example", password=PASSWORD).status_code
-        == 303
-    )
-    assert (
-        visitor().submit("/login", form="sign-in", email="alisa@circle.example", password=PASSWORD).status_code == 303
-    )
-
-
-def test_somebody_elses_mail_is_refused(sign_in):
-    refused = sign_in(ALICE).submit("/me/profile", form="profile", email=EVE.email, password=PASSWORD)
-    assert refused.status_code == 422
-    assert "e-mail already" in refused.text
-
-
 def test_an_unknown_language_or_zone_is_refused(sign_in):
     for change in ({"locale": "xx"}, {"timezone": "Mars/Olympus"}):
         assert sign_in(ALICE).submit("/me/profile", form="profile", **change).status_code == 422

@@ -1,22 +1,43 @@
 """People's pages: the door, the member's own, the admin's."""
 
-from portal.identity.views import card, door, factors, me, member, members, roles, rules, second, security
+from portal.identity.views import (
+    agreeing,
+    asking,
+    card,
+    contact,
+    door,
+    factors,
+    me,
+    member,
+    members,
+    resetting,
+    roles,
+    rules,
+    second,
+    security,
+    sharing,
+)
 from portal.identity.views.blueprints import admin, identity, roles_admin
 from portal.identity.views.rules import settings
 
 __all__ = [
     "admin",
+    "agreeing",
+    "asking",
     "card",
+    "contact",
     "door",
     "factors",
     "identity",
     "me",
     "member",
     "members",
+    "resetting",
     "roles",
     "roles_admin",
     "rules",
     "second",
     "security",
     "settings",
+    "sharing",
 ]

@@ -3,13 +3,15 @@
 from typing import Any
 
 from flask import Response, g, make_response, redirect, request, url_for
+from flask_babel import gettext
 from flask_limiter import RateLimitExceeded
 from flask_login import current_user
 
-from portal.identity import access, onward, service, sessions
+from portal.identity import access, codes, contacts, joining, onward, referrals, service, sessions
 from portal.identity.failures import TooManyTries
 from portal.identity.forms import JoinForm, SignInForm
 from portal.identity.limits import JOINS_AN_ADDRESS, TRIES_AN_ADDRESS, TRIES_IN_ALL, limited, waited_for
+from portal.identity.views import asking
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import PUBLIC
 from portal.kernel.errors import PortalError
@@ -17,16 +19,18 @@ from portal.settings import settings
 from portal.web.client import client_address
 from portal.web.errors import on_portal_error
 from portal.web.fragments import render
-from portal.web.locale import COOKIE, current, offered
+from portal.web.locale import COOKIE, offered
 
 A_YEAR = 365 * 24 * 3600
 THEMES = ("auto", "light", "dark")
+WAITS = (TooManyTries, codes.TooManyCodes)
 
 
 @identity.route("/login", methods=["GET", "POST"], permission=PUBLIC)
 @limited(TRIES_AN_ADDRESS)
 @limited(TRIES_IN_ALL, of="tenant")
 def sign_in() -> Any:
+    """By a password, or by a code to the e-mail or phone that is typed."""
     form = SignInForm()
     ahead = onward.safe_path(form.next.data or request.args.get("next"))
     form.next.data = ahead or ""
@@ -35,9 +39,11 @@ def sign_in() -> Any:
             return redirect(url_for("identity.second_factor", next=ahead), code=303)
         if current_user.is_authenticated:
             return redirect(ahead or onward.first_page(current_user), code=303)
-        return render("identity/sign_in.html", form=form)
+        return _sign_in_page(form)
     if not form.validate():
-        return render("identity/sign_in.html", form=form, status=422)
+        return _sign_in_page(form, status=422)
+    if form.by_code:
+        return _send_code(form, ahead)
     try:
         token = access.sign_in(
             form.email.data or "",
@@ -46,14 +52,38 @@ def sign_in() -> Any:
             ip=client_address(),
             replaces=access.current_session_id(),
         )
-    except TooManyTries as error:
-        answer = render("identity/sign_in.html", form=form, refusal=error.message, status=429)
-        answer.headers["Retry-After"] = str(error.extra["retry_after"])
-        return answer
     except PortalError as error:
-        return render("identity/sign_in.html", form=form, refusal=error.message, status=422)
+        return _sign_in_page(form, error)
     sessions.hand_cookie(token)
     return redirect(ahead or url_for("identity.first"), code=303)
+
+
+def _send_code(form: SignInForm, ahead: str | None) -> Any:
+    typed = form.email.data or ""
+    way = codes.TELEGRAM if form.by_code == "telegram" else codes.channel_of(codes.canonical(typed))
+    if not codes.offered(way):
+        form.email.errors = [gettext("No code can be sent there from here. Type your e-mail.")]
+        return _sign_in_page(form, status=422)
+    try:
+        asking.ask(codes.OF_ACCOUNT, way, typed, ahead=ahead)
+    except codes.TooManyCodes as error:
+        return _sign_in_page(form, error)
+    return redirect(url_for("identity.code"), code=303)
+
+
+def _sign_in_page(form: SignInForm, error: PortalError | None = None, status: int = 200) -> Any:
+    if error is not None:
+        status = error.status if isinstance(error, WAITS) else 422
+    page = render(
+        "identity/sign_in.html",
+        form=form,
+        telegram=codes.offered(codes.TELEGRAM),
+        refusal=error.message if error else "",
+        status=status,
+    )
+    if error and "retry_after" in error.extra:
+        page.headers["Retry-After"] = str(error.extra["retry_after"])
+    return page
 
 
 @identity.app_errorhandler(RateLimitExceeded)
@@ -85,31 +115,33 @@ def sign_out() -> Any:
 @identity.route("/join", methods=["GET", "POST"], permission=PUBLIC)
 @limited(JOINS_AN_ADDRESS)
 def join() -> Any:
+    """A name and a contact; the code that is sent there lets in. Members and strangers get the same answer (S7)."""
     form = JoinForm()
     ahead = onward.safe_path(form.next.data or request.args.get("next"))
     form.next.data = ahead or ""
+    form.ref.data = referrals.clean(form.ref.data or request.args.get("ref"))
     if request.method == "GET":
         if current_user.is_authenticated:
             return redirect(onward.first_page(current_user), code=303)
         return render("identity/join.html", form=form)
     if not form.validate():
         return render("identity/join.html", form=form, status=422)
+    contact = form.contact.data or ""
     try:
-        member_id = service.join(
+        if not codes.offered(codes.channel_of(contact)):
+            raise contacts.InvalidPhone(gettext("No code can be sent there from here. Type your e-mail."))
+        challenge = joining.begin(
             name=form.name.data or "",
-            email=form.email.data or None,
-            phone=form.phone.data or None,
-            password=form.password.data or "",
-            locale=current(),
+            contact=contact,
+            password=form.password.data or None,
+            marketing=bool(form.marketing.data),
+            ref=form.ref.data,
         )
-    except service.AlreadyHere as error:
-        return render("identity/join.html", form=form, refusal=error.message, status=422)
     except PortalError as error:
         form.refuse(error)
-        return render("identity/join.html", form=form, status=422)
-    with sessions.acting_as(member_id, "member"):
-        sessions.hand_cookie(access.admit(member_id, user_agent=request.user_agent.string, ip=client_address()))
-    return redirect(ahead or url_for("identity.first"), code=303)
+        return render("identity/join.html", form=form, status=max(422, error.status))
+    asking.remember(challenge, joining.PURPOSE, codes.channel_of(contact), contact, ahead=ahead)
+    return redirect(url_for("identity.code"), code=303)
 
 
 @identity.route("/language", methods=["POST"], permission=PUBLIC)

@@ -7,14 +7,12 @@ from flask import current_app, flash, redirect, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import failures, labels, passwords, service
+from portal.identity import labels, service
 from portal.identity.forms import ProfileForm
-from portal.identity.limits import PASSWORDS_A_PERSON, limited
 from portal.identity.models import User
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN, Permission
 from portal.kernel.errors import PortalError
-from portal.web.client import client_address
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
 
@@ -37,6 +35,8 @@ def more() -> Any:
 def _own() -> list[Way]:
     wanted = (
         ("identity.profile", "user", gettext("Profile")),
+        ("identity.contacts", "device-mobile", gettext("E-mail and phone")),
+        ("identity.referral", "users", gettext("Bring somebody")),
         ("profiles.about", "camera", gettext("About me")),
         ("kyc.status", "user-check", gettext("Verification")),
         ("messages.notifications", "bell", gettext("Notifications")),
@@ -71,7 +71,6 @@ def _rooms() -> list[Way]:
 
 
 @identity.route("/me/profile", methods=["GET", "POST"], permission=LOGIN)
-@limited(PASSWORDS_A_PERSON, of="person")
 def profile() -> Any:
     member: User = get_or_404(User, current_user.id)
     form = ProfileForm(obj=member)
@@ -80,27 +79,14 @@ def profile() -> Any:
     if not form.validate():
         return render("identity/profile.html", form=form, member=member, status=422)
     try:
-        _save(member, form)
+        service.edit_profile(
+            member.id,
+            name=form.name.data or "",
+            locale=form.locale.data or member.locale,
+            timezone=form.timezone.data or None,
+        )
     except PortalError as error:
-        form.refuse(error)
+        form.name.errors = [error.message]
         return render("identity/profile.html", form=form, member=member, status=max(422, error.status))
     flash(gettext("Saved."))
     return redirect(url_for("identity.profile"), code=303)
-
-
-def _save(member: User, form: ProfileForm) -> None:
-    """Carry the form out; who changes what they sign in with shows that they know the password."""
-    email, phone = form.email.data or None, form.phone.data or None
-    if service.other_contacts(member, email, phone):
-        counted = failures.attempt(str(member.id), client_address())
-        if not passwords.matches(member.password_hash, form.password.data or ""):
-            raise service.WrongPassword(gettext("To change e-mail or phone, type the password you have now."))
-        counted.take_back()
-    service.edit_profile(
-        member.id,
-        name=form.name.data or "",
-        email=email,
-        phone=phone,
-        locale=form.locale.data or member.locale,
-        timezone=form.timezone.data or None,
-    )
