@@ -589,7 +589,7 @@ def test_another_code_is_sent_after_a_minute(visitor, deliver, sink, texts, seen
     again = {"csrf_token": _csrf(browser.get("/login/code").text)}
     early = browser.post("/login/code/sendings", data=again)
     assert early.status_code == 429
-    assert 0 < int(early.headers["Retry-After"]) <= 61
+    assert "can be sent in" in early.text
     with seen_by(CIRCLE) as session:
         from flask import g
 

@@ -19,7 +19,7 @@ def gate() -> Any:
     if request.method != "GET" or not current_user.is_authenticated or g.get("ops") or request.endpoint is None:
         return None
     now = consents.version(consents.TERMS)
-    if now <= consents.FIRST or (session[KEY] if KEY in session else 0) >= now or not _kept_behind():
+    if now <= consents.FIRST or dict(session).get(KEY, 0) >= now or not _kept_behind():
         return None
     if consents.outdated(current_user.id):
         here = request.full_path.rstrip("?")

@@ -34,7 +34,7 @@ def remember(challenge: UUID, purpose: str, channel: str, to: str, *, ahead: str
 
 def waited() -> dict[str, str] | None:
     """What this browser waits for."""
-    asked: dict[str, str] | None = session[KEY] if KEY in session else None
+    asked: dict[str, str] | None = dict(session).get(KEY)
     return asked
 
 
@@ -78,9 +78,7 @@ def create_sending() -> Any:
         again = codes.issue_again(UUID(asked["id"]), asked["purpose"])
     except (codes.TooManyCodes, codes.WrongCode) as error:
         form, status = CodeForm(formdata=None), max(422, error.status)
-        page = render("identity/code.html", form=form, asked=asked, refusal=error.message, status=status)
-        page.headers["Retry-After"] = str(error.extra.get("retry_after", 0))
-        return page
+        return render("identity/code.html", form=form, asked=asked, refusal=error.message, status=status)
     session[KEY] = {**asked, "id": str(again)}
     flash(gettext("Another code is on its way; type the newest one."))
     return redirect(url_for("identity.code"), code=303)

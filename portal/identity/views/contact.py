@@ -47,7 +47,7 @@ def create_phone() -> Any:
 @limited(PASSWORDS_A_PERSON, of="person")
 def contact_code() -> Any:
     """The code that came there."""
-    asked = session[KEY] if KEY in session else None
+    asked = dict(session).get(KEY)
     if asked is None:
         return redirect(url_for("identity.contacts"), code=303)
     form = CodeForm()
