@@ -11,6 +11,7 @@ from portal.identity import codes, contacts, failures, service
 from portal.identity.forms import CodeForm, EmailForm, PhoneForm
 from portal.identity.limits import PASSWORDS_A_PERSON, limited
 from portal.identity.models import User
+from portal.identity.stepup import fresh
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN
 from portal.kernel.errors import PortalError
@@ -29,6 +30,7 @@ def show_contacts() -> Any:
 
 @identity.route("/me/contacts/email", methods=["POST"], permission=LOGIN)
 @limited(PASSWORDS_A_PERSON, of="person")
+@fresh
 def create_email() -> Any:
     """A code to an e-mail, the member's own to confirm it or another to take its place."""
     form = EmailForm()
@@ -37,6 +39,7 @@ def create_email() -> Any:
 
 @identity.route("/me/contacts/phone", methods=["POST"], permission=LOGIN)
 @limited(PASSWORDS_A_PERSON, of="person")
+@fresh
 def create_phone() -> Any:
     """A code to a phone."""
     form = PhoneForm()
