@@ -7,11 +7,10 @@ from flask import flash, redirect, request, session, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import codes, contacts, failures, service
+from portal.identity import codes, contacts, factors, failures, service, stepup
 from portal.identity.forms import CodeForm, EmailForm, PhoneForm
 from portal.identity.limits import PASSWORDS_A_PERSON, limited
 from portal.identity.models import User
-from portal.identity.stepup import fresh
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN
 from portal.kernel.errors import PortalError
@@ -30,7 +29,6 @@ def show_contacts() -> Any:
 
 @identity.route("/me/contacts/email", methods=["POST"], permission=LOGIN)
 @limited(PASSWORDS_A_PERSON, of="person")
-@fresh
 def create_email() -> Any:
     """A code to an e-mail, the member's own to confirm it or another to take its place."""
     form = EmailForm()
@@ -39,7 +37,6 @@ def create_email() -> Any:
 
 @identity.route("/me/contacts/phone", methods=["POST"], permission=LOGIN)
 @limited(PASSWORDS_A_PERSON, of="person")
-@fresh
 def create_phone() -> Any:
     """A code to a phone."""
     form = PhoneForm()
@@ -73,6 +70,8 @@ def contact_code() -> Any:
 
 
 def _send(form: Any, field: Any, channel: str, clean: Any) -> Any:
+    if not stepup.is_fresh() and _can_confirm():
+        return stepup.ask()
     if not form.validate():
         return _page(form, status=422)
     try:
@@ -83,6 +82,13 @@ def _send(form: Any, field: Any, channel: str, clean: Any) -> Any:
         return _page(form, status=max(422, error.status))
     session[KEY] = {"id": str(challenge), "to": target, "channel": channel}
     return redirect(url_for("identity.contact_code"), code=303)
+
+
+def _can_confirm() -> bool:
+    """Whether the member has a password or a factor to show again; who comes in by codes only has neither."""
+    member: User = get_or_404(User, current_user.id)
+    kinds = {method.kind for method in factors.methods(member.id)}
+    return member.password_hash is not None or bool(kinds - factors.CODES)
 
 
 def _page(form: Any = None, status: int = 200) -> Any:
