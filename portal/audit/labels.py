@@ -106,6 +106,8 @@ def _member_acts() -> dict[str, str]:
         "factor.remove": gettext("removed a second factor"),
         "factor.renew_codes": gettext("made new recovery codes"),
         "security.require_factor": gettext("chose which roles need a second factor"),
+        "session.look": gettext("looked through a member’s eyes"),
+        "session.stop_looking": gettext("stopped looking through a member’s eyes"),
         "session.close": gettext("signed out"),
         "session.revoke": gettext("signed a device out"),
         "session.revoke_others": gettext("signed all other devices out"),

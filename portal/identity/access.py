@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.identity import codes, factors, failures, passwords, queries, sessions
+from portal.identity.events import MemberLookedAt
 from portal.identity.models import DeviceSession, User
-from portal.kernel.commands import command, journal
+from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import NotFound, PortalError
 
 
@@ -18,6 +19,12 @@ class WrongCredentials(PortalError):
     """No account here has this e-mail or phone with this password; which of them is wrong is not said."""
 
     code = "session.wrong_credentials"
+
+
+class Untouchable(PortalError):
+    """This account is nobody's to look into."""
+
+    code, status = "session.untouchable", 403
 
 
 class Suspended(PortalError):
@@ -118,6 +125,46 @@ def admit(user_id: UUID, *, user_agent: str, ip: str, amr: str = "pwd") -> str:
     journal().about("member", user_id)
     member = db.session.scalars(select(User).where(User.id == user_id)).one()
     return open_for(member, user_agent=user_agent, ip=ip, amr=amr)
+
+
+@command("session.look", emits=(MemberLookedAt,))
+def look(member_id: UUID, *, by: UUID, reason: str, user_agent: str, ip: str) -> str:
+    """A session in which support sees the member's own pages and changes nothing; returns its cookie (S14).
+
+    The member is told. Raises `service.ReasonMissing`, `service.OwnAccount`, and `Untouchable` for somebody with a
+    role over the community.
+    """
+    from portal.identity import service
+
+    if not reason.strip():
+        raise service.ReasonMissing(gettext("Say why; the member reads it."))
+    if member_id == by:
+        raise service.OwnAccount(gettext("This is your own account."))
+    member = service.locked(member_id)
+    if queries.tenant_roles(member_id):
+        raise Untouchable(gettext("Nobody looks through the eyes of somebody who works for the community."))
+    if member.suspended_at is not None:
+        raise Suspended(gettext("This account is suspended: %(reason)s", reason=member.suspended_reason or "…"))
+    journal().about("member", member_id)
+    journal().reason(reason.strip())
+    emit(MemberLookedAt(member_id=member_id, by=by, reason=reason.strip()))
+    return sessions.open_session(
+        member_id,
+        auth_epoch=member.auth_epoch or 0,
+        kind="looking",
+        user_agent=user_agent,
+        ip=ip,
+        now=sessions.real_now(),
+        amr="support",
+        impersonator_id=by,
+    )
+
+
+@command("session.stop_looking")
+def stop_looking(member_id: UUID, session_id: UUID) -> None:
+    """End what `look` began."""
+    sessions.revoke(session_id)
+    journal().about("member", member_id)
 
 
 @command("session.close")

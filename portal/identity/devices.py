@@ -1,6 +1,12 @@
 """What a browser calls itself, in words that people recognise."""
 
+import ipaddress
+
+from babel.core import Locale
 from flask_babel import gettext
+from iptocc import country_code
+
+from portal.web.locale import current
 
 BROWSERS = (
     ("YaBrowser", "Yandex Browser"),
@@ -34,6 +40,19 @@ def described(user_agent: str) -> str:
         for table in (BROWSERS, SYSTEMS)
     ]
     return ", ".join(name for name in found if name) or gettext("Unknown device")
+
+
+def place(ip: str) -> str:
+    """The country that an address belongs to, in the reader's language, by the registries' own lists; empty when
+    unknown.
+    """
+    try:
+        if ipaddress.ip_address(ip).is_private:
+            return gettext("your own network")
+        code = country_code(ip)
+    except ValueError:
+        return ""
+    return str(Locale.parse(current()).territories.get(code, code)) if code else ""
 
 
 def handheld(user_agent: str) -> bool:

@@ -121,3 +121,19 @@ class RecoveryCodeUsed(Event):
 
     member_id: UUID
     left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberLookedAt(Event):
+    """Somebody of support began to look through the member's eyes, and said why."""
+
+    TYPE: ClassVar[str] = "member.looked_at"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    by: UUID
+    reason: str
+
+    @property
+    def aggregate_id(self) -> UUID:
+        return self.member_id

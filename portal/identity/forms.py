@@ -276,6 +276,12 @@ class SuspensionForm(PortalForm):
     reason = TextAreaField(_l("Reason"), [DataRequired(REQUIRED), no_nul, Length(max=300)], render_kw={"rows": 2})
 
 
+class LookForm(PortalForm):
+    """Why support looks through a member's eyes: the member reads it."""
+
+    reason = StringField(_l("Reason"), [DataRequired(REQUIRED), no_nul, Length(max=200)])
+
+
 def zones() -> list[str]:
     """Time zones by place; the old three-letter ones are left out."""
     return sorted(

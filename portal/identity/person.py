@@ -52,6 +52,10 @@ class Person(UserMixin):
         own = (known(names) for names in (custom or {}).values())
         self.permissions: frozenset[Permission] = frozenset().union(*(TENANT_ROLES[r] for r in roles), *own)
 
+    def drop_duties(self) -> None:
+        """Only the member is left: no role, no post. For support, who looks through their eyes (S14)."""
+        self.roles, self.staff, self.permissions = [], [], frozenset()
+
     def get_id(self) -> str:
         return str(self.id)
 

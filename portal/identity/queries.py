@@ -135,6 +135,7 @@ def open_sessions(user_id: UUID, auth_epoch: int, now: datetime) -> list[Any]:
             DeviceSession.ip,
             DeviceSession.created_at,
             DeviceSession.last_seen_at,
+            DeviceSession.impersonator_id,
         )
         .where(
             DeviceSession.user_id == user_id,

@@ -23,17 +23,20 @@ from portal.identity.models import DeviceSession
 from portal.identity.person import OperatorPerson, Person, StaffPost, Stranger, post_permissions
 from portal.kernel.authz import Permission
 from portal.kernel.books import plain
-from portal.kernel.errors import PortalError
+from portal.kernel.errors import LookingOnly, PortalError
 from portal.kernel.side import side_transaction
 from portal.settings import settings
 from portal.tenants.hosts import enter_tenant
 
+READING = {"GET", "HEAD", "OPTIONS"}
+WHILE_LOOKING = {"identity.stop_looking", "identity.language", "identity.theme", "static"}
 SEEN_EVERY = timedelta(minutes=1)
 LIVES: dict[str, tuple[timedelta, timedelta]] = {  # idle, absolute (D37)
     "member": (timedelta(days=60), timedelta(days=180)),
     "cashier": (timedelta(hours=12), timedelta(days=90)),
     "desk": (timedelta(hours=8), timedelta(days=7)),
     "admin": (timedelta(minutes=30), timedelta(hours=12)),
+    "looking": (timedelta(minutes=15), timedelta(minutes=30)),  # support, through a member's eyes
     "half": (timedelta(minutes=30), timedelta(minutes=30)),  # time to find the telephone, or to enrol one
 }
 DESK_ROLES = {"manager", "owner", "editor", "support"}
@@ -110,6 +113,7 @@ def init_app(app: Flask) -> None:
     from portal.identity.views.agreeing import gate
 
     app.before_request(gate)
+    app.before_request(look_only)
     app.after_request(_send_cookie)
     login_manager.request_loader(lambda _: g.get("person"))
     login_manager.anonymous_user = Stranger
@@ -150,6 +154,10 @@ def enter_session() -> None:
     g.person = _person(row)
     g.standing = _refuse_fallen
     g.actor_id, g.actor_kind = row.user_id, "member"
+    if row.impersonator_id is not None:  # support sees the member's own pages; the entry names both (S14, AUD-1)
+        g.looking, g.actor_id, g.on_behalf_of = row, row.impersonator_id, row.user_id
+        g.person.drop_duties()
+        return
     if row.now - row.last_seen_at > SEEN_EVERY:
         _touch(row, kind_of([*g.person.roles, *row.custom], [post.role for post in g.person.staff]))
 
@@ -202,6 +210,12 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def look_only() -> None:
+    """Before each request: whoever looks through another's eyes reads, and stops looking; nothing else (S14)."""
+    if g.get("looking") and request.method not in READING and request.endpoint not in WHILE_LOOKING:
+        raise LookingOnly
+
+
 def real_now() -> datetime:
     """The database's own time: sessions live by it, whatever a sandbox tenant's clock says."""
     return db.session.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -217,6 +231,7 @@ def open_session(
     now: datetime,
     amr: str = "pwd",
     half: bool = False,
+    impersonator_id: UUID | None = None,
 ) -> str:
     """A new session row, inside a command; `now` is `real_now()`. Returns the cookie's value, kept nowhere else.
 
@@ -231,7 +246,8 @@ def open_session(
             auth_epoch=auth_epoch,
             amr=amr,
             state="half" if half else "full",
-            proved_at=None if half else now,
+            proved_at=None if half or impersonator_id else now,
+            impersonator_id=impersonator_id,
             data={},
             user_agent=user_agent[:300],
             ip=ip,
@@ -267,6 +283,20 @@ def hand_cookie(token: str) -> None:
     g.send_cookie = token
 
 
+def keep_own(token: str) -> None:
+    """Keep the cookie of one's own session aside while one looks through a member's eyes."""
+    g.keep_own = token
+
+
+def own_kept() -> str | None:
+    """The cookie that was kept aside."""
+    return request.cookies.get(_aside())
+
+
+def _aside() -> str:
+    return "__Host-own" if settings().secure else "own"
+
+
 def drop_cookie() -> None:
     """Take the cookie away with the answer."""
     session.clear()
@@ -278,6 +308,10 @@ def _send_cookie(response: Response) -> Response:
     options: dict[str, Any] = {"secure": settings().secure, "httponly": True, "samesite": "Lax", "path": "/"}
     if token := g.get("send_cookie"):
         response.set_cookie(cookie_name(), token, max_age=int(timedelta(days=180).total_seconds()), **options)
+        if g.get("keep_own"):
+            response.set_cookie(_aside(), g.keep_own, max_age=int(LIVES["looking"][1].total_seconds()), **options)
+        elif own_kept():
+            response.delete_cookie(_aside(), **options)
     elif g.get("drop_cookie"):
         response.delete_cookie(cookie_name(), **options)
     return response

@@ -12,6 +12,7 @@ from flask import g
 from sqlalchemy.exc import DBAPIError
 
 from portal.kernel.books import write_books
+from portal.kernel.errors import LookingOnly
 from portal.kernel.journal import Event, Journal, WriteOutsideCommand, emit, journal
 
 __all__ = ["Event", "EventMissing", "WriteOutsideCommand", "command", "emit", "journal", "repeated"]
@@ -19,6 +20,7 @@ __all__ = ["Event", "EventMissing", "WriteOutsideCommand", "command", "emit", "j
 P = ParamSpec("P")
 R = TypeVar("R")
 
+WHILE_LOOKING = {"session.stop_looking"}  # the one thing that support does with another's session (S14)
 RETRIES = 5
 RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
 log = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ def command(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            refuse_looking(action)
+
             def body(own: Journal) -> R:
                 result = function(*args, **kwargs)
                 _keep_promises(own, emits)
@@ -59,6 +63,12 @@ def command(
         return run
 
     return decorate
+
+
+def refuse_looking(action: str) -> None:
+    """Whoever looks through a member's eyes starts no command but the one that ends it. Raises `LookingOnly`."""
+    if g.get("looking") and action not in WHILE_LOOKING:
+        raise LookingOnly
 
 
 def _joined(outer: Journal, action: str, body: Callable[[Journal], R]) -> R:

@@ -40,3 +40,12 @@ class Busy(PortalError):
 
     def __init__(self) -> None:
         super().__init__(gettext("The same thing is being done right now. Try again in a few seconds."), retry_after=2)
+
+
+class LookingOnly(PortalError):
+    """Whoever looks through another's eyes changes nothing (S14)."""
+
+    code, status = "session.looking_only", 403
+
+    def __init__(self) -> None:
+        super().__init__(gettext("You are looking at this account for its owner; nothing can be changed."))

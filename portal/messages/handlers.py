@@ -8,6 +8,7 @@ from portal.identity.events import (
     ContactChanged,
     FactorAdded,
     FactorRemoved,
+    MemberLookedAt,
     MemberRegistered,
     PasswordChanged,
     RecoveryCodeUsed,
@@ -77,13 +78,15 @@ def email_kyc(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     return mail.send(messages, kyc_notices)
 
 
-@subscriber("messages.notify_factor", events=(FactorAdded, FactorRemoved, RecoveryCodeUsed))
+@subscriber("messages.notify_factor", events=(FactorAdded, FactorRemoved, RecoveryCodeUsed, MemberLookedAt))
 def notify_factor(messages: Sequence[Message]) -> None:
-    """A line in the inbox for each second factor that came, went or was replaced by a recovery code."""
+    """A line in the inbox for each second factor that came, went or was replaced, and for each look of support."""
     tell(safety_notices(messages))
 
 
-@subscriber("messages.email_factor", events=(FactorAdded, FactorRemoved, RecoveryCodeUsed), transactional=False)
+@subscriber(
+    "messages.email_factor", events=(FactorAdded, FactorRemoved, RecoveryCodeUsed, MemberLookedAt), transactional=False
+)
 def email_factor(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """A mail for the same: whoever lost the account hears of it."""
     return mail.send(messages, safety_notices)

@@ -139,6 +139,15 @@ def _factor_removed(data: Data) -> Text:
     )
 
 
+def _looked_at(data: Data) -> Text:
+    return Text(
+        gettext("Support looked at your account"),
+        gettext("The reason: %(reason)s. They could see your pages and change nothing.", reason=str(data["reason"])),
+        "/me/security",
+        "eye",
+    )
+
+
 def _recovery_code_used(data: Data) -> Text:
     return Text(
         gettext("A recovery code was used"),
@@ -194,6 +203,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "kyc.decided": ("verification", _kyc),
     "factor.added": ("security", _factor_added),
     "factor.removed": ("security", _factor_removed),
+    "member.looked_at": ("security", _looked_at),
     "recovery_code.used": ("security", _recovery_code_used),
     "password.changed": ("security", _password),
     "contact.changed": ("security", _contact),

@@ -39,7 +39,7 @@ def notifications() -> Response:
         filters=chosen,
     )
     answer = render("messages/notifications.html", page=rows, text_of=text_of)
-    if fresh := [row.id for row in rows.rows if row.seen_at is None]:
+    if not g.get("looking") and (fresh := [row.id for row in rows.rows if row.seen_at is None]):
         inbox.see(current_user.id, fresh)
     return answer
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from portal.extensions import db
 from portal.kernel import clock
 from portal.kernel.books import plain, wherefrom, who
-from portal.kernel.commands import command, journal, repeated
+from portal.kernel.commands import command, journal, refuse_looking, repeated
 from portal.kernel.driver import run
 from portal.kernel.model import new_id
 from portal.kernel.primaries import own_statement
@@ -320,6 +320,7 @@ def posting_command(action: str) -> Callable[[Callable[P, Act]], Callable[P, Pos
 
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> Posted:
+            refuse_looking(action)
             act = function(*args, **kwargs)
             if g.get("journal") or g.get("needs") or g.get("delivery") or db.session().in_transaction():
                 return within(act)

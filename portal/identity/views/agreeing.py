@@ -16,7 +16,7 @@ KEY = "terms"
 
 def gate() -> Any:
     """Before a request: a member whose terms are old sees the new ones first. Asked once a session and version."""
-    if request.method != "GET" or not current_user.is_authenticated or g.get("ops") or request.endpoint is None:
+    if request.method != "GET" or not current_user.is_authenticated or g.get("ops") or g.get("looking"):
         return None
     now = consents.version(consents.TERMS)
     if now <= consents.FIRST or dict(session).get(KEY, 0) >= now or not _kept_behind():

@@ -7,15 +7,16 @@ from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import cards, contacts, labels, queries, service
-from portal.identity.forms import ContactsForm, SuspensionForm, apart
+from portal.identity import access, cards, contacts, labels, onward, queries, service, sessions
+from portal.identity.forms import ContactsForm, LookForm, SuspensionForm, apart
 from portal.identity.models import User
-from portal.identity.stepup import fresh_to_write
+from portal.identity.stepup import fresh, fresh_to_write
 from portal.identity.views import roster, timeline
 from portal.identity.views.blueprints import admin
 from portal.identity.views.corrections import AdjustmentForm, TierForm
 from portal.kernel.authz import Permission
 from portal.kernel.errors import PortalError
+from portal.web.client import client_address
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
 
@@ -61,6 +62,35 @@ def reinstate(member_id: UUID) -> Any:
     found = _touchable(member_id)
     service.unsuspend(member_id)
     return _done(member_id, gettext("%(name)s is open again.", name=found.name))
+
+
+@admin.route("/<uuid:member_id>/looking", methods=["POST"], permission=P.MEMBERS_IMPERSONATE)
+@fresh
+def look(member_id: UUID) -> Any:
+    """See the member's own pages, changing nothing; the member is told (S14)."""
+    found = get_or_404(User, member_id)
+    form = LookForm()
+    if not form.validate():
+        return _page(found, looking=form, status=422)
+    own = request.cookies.get(sessions.cookie_name(), "")
+    token = access.look(
+        member_id,
+        by=current_user.id,
+        reason=form.reason.data or "",
+        user_agent=request.user_agent.string,
+        ip=client_address(),
+    )
+    sessions.hand_cookie(token)
+    sessions.keep_own(own)
+    return redirect(onward.home(), code=303)
+
+
+@admin.route("/<uuid:member_id>/sessions/end", methods=["POST"], permission=P.MEMBERS_UPDATE)
+def end_sessions(member_id: UUID) -> Any:
+    """Sign a member out everywhere: a lost telephone, a strange device."""
+    found = _touchable(member_id)
+    service.end_sessions(member_id)
+    return _done(member_id, gettext("%(name)s is signed out everywhere.", name=found.name))
 
 
 @admin.route("/<uuid:member_id>/adjustments", methods=["POST"], permission=P.WALLETS_ADJUST)
@@ -123,6 +153,7 @@ def _page(found: User, *, status: int = 200, **forms: Any) -> Any:
     given = {
         "suspension": SuspensionForm(formdata=None),
         "adjustment": AdjustmentForm(formdata=None),
+        "looking": LookForm(formdata=None),
         "tier_form": TierForm(formdata=None, data={"tier": place.tier.code}) if place else None,
     }
     every: dict[str, Any] = {**given, **forms}

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, g, redirect, request, url_for
+from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext, ngettext
 from flask_login import current_user
 
@@ -62,6 +62,21 @@ def revoke_other_sessions() -> Any:
     count = access.revoke_others(current_user.id, current_user.session_id)
     flash(ngettext("%(num)s device is signed out.", "%(num)s devices are signed out.", count))
     return redirect(url_for("identity.security"), code=303)
+
+
+@identity.route("/looking/end", methods=["POST"], permission=LOGIN)
+def stop_looking() -> Any:
+    """Back to one's own session, whose cookie was kept aside."""
+    row = g.get("looking")
+    if row is None:
+        abort(404)
+    access.stop_looking(row.user_id, row.id)
+    own = sessions.own_kept()
+    if not own:
+        sessions.drop_cookie()
+        return redirect(url_for("identity.sign_in"), code=303)
+    sessions.hand_cookie(own)
+    return redirect(url_for("identity_admin.member", member_id=row.user_id), code=303)
 
 
 def _page(form: PasswordForm, status: int = 200) -> Any:
