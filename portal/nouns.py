@@ -19,6 +19,7 @@ NOUNS = (
     "analytics",
     "reports",
     "audit",
+    "leaving",
     "delivery",
     "search",
     "home",

@@ -25,6 +25,7 @@ def permissions() -> dict[str, str]:
     return {
         "members.find": gettext("find a member at the till"),
         "members.create": gettext("enrol members"),
+        "members.erase": gettext("erase members"),
         "purchases.create": gettext("record purchases"),
         "purchases.refund": gettext("give refunds"),
         "desk.read": gettext("see the figures of a shop"),

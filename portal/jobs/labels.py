@@ -18,7 +18,9 @@ def state(code: str) -> str:
 
 def kind(code: str) -> str:
     """What the work is."""
-    return {"purchases.import": gettext("Import of purchases")}.get(code, gettext("Work"))
+    return {"purchases.import": gettext("Import of purchases"), "data.export": gettext("Your data")}.get(
+        code, gettext("Work")
+    )
 
 
 def figures(result: dict[str, int]) -> list[tuple[str, int]]:
@@ -29,6 +31,8 @@ def figures(result: dict[str, int]) -> list[tuple[str, int]]:
         "repeated": gettext("Known already, unchanged"),
         "rejected": gettext("Lines rejected"),
         "members": gettext("Members created"),
+        "tables": gettext("Kinds of data"),
+        "rows": gettext("Entries"),
     }
     return [(label, int(result[name])) for name, label in names.items() if name in result]
 

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     KYC_APPROVE = "kyc.approve"
     KYC_READ = "kyc.read"
     MEMBERS_CREATE = "members.create"
+    MEMBERS_ERASE = "members.erase"
     MEMBERS_FIND = "members.find"
     MEMBERS_IMPERSONATE = "members.impersonate"
     MEMBERS_READ = "members.read"
@@ -68,6 +69,7 @@ ADMIN = (
     | OWNER
     | {
         P.MEMBERS_CREATE,
+        P.MEMBERS_ERASE,
         P.BUSINESSES_CREATE,
         P.BUSINESSES_UPDATE,
         P.TIERS_UPDATE,

@@ -83,6 +83,17 @@ def lots_of(account_id: UUID) -> Sequence[Any]:
     return db.session.execute(statement, {"tenant": current_tenant_id(), "account": account_id}).all()
 
 
+def lots_left(account_id: UUID, most: int) -> list[tuple[UUID, int]]:
+    """What can be drawn from each lot, whatever its dates, `most` in all: how an account is emptied."""
+    drawn = []
+    for lot in lots_of(account_id):
+        amount = min(lot.remaining - lot.held, most)
+        if amount > 0:
+            drawn.append((lot.id, amount))
+            most -= amount
+    return drawn
+
+
 def expiries(account_id: UUID) -> Sequence[Any]:
     """What burns when: one row a day to come, in order (LOY-1)."""
     statement = text("""

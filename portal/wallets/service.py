@@ -77,6 +77,7 @@ class Posting:
 
     `details` is shown in the statement and may hold the formula; the fields that decide are hashed. `first` is the
     posting whose lot is drawn first (LOY-6), `partial` takes what there is, `restores` puts amounts back into lots,
+    `only_lot` draws that lot alone, whatever its dates,
     `debt_limit` lets the payer fall so far below zero (LOY-6 `unlimited`, D15). Between members lots keep their dates.
     """
 
@@ -100,6 +101,7 @@ class Posting:
     priority: int = 50
     granted: bool = True
     first: UUID | None = None
+    only_lot: UUID | None = None
     partial: bool = False
     restores: Sequence[Mapping[str, Any]] = ()
     debt_limit: int = 0
@@ -141,6 +143,7 @@ class Posting:
             "partial": self.partial,
             "restores": list(self.restores) or None,
             "debt_limit": self.debt_limit,
+            **({"only_lot": self.only_lot} if self.only_lot else {}),
         }
 
 

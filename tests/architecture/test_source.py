@@ -106,6 +106,7 @@ def test_imports_go_down_the_layers():
         "messages",
         "analytics",
         "audit",
+        "leaving",
         "delivery",
         "home",
         "platform",

@@ -42,6 +42,7 @@ def _own() -> list[Way]:
         ("messages.notifications", "bell", gettext("Notifications")),
         ("messages.preferences", "adjustments-horizontal", gettext("What to be told")),
         ("identity.security", "shield-check", gettext("Security")),
+        ("leaving.data", "database", gettext("My data")),
     )
     return [Way(url_for(name), icon, label) for name, icon, label in wanted if name in current_app.view_functions]
 
