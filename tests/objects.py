@@ -372,7 +372,17 @@ def _now():
     return datetime.now(UTC)
 
 
+def _note(seed, tenant, member, shop, staff, key):
+    from portal.identity.models import MemberNote
+    from tests.cast import OLGA
+
+    author = OLGA if tenant is CIRCLE else staff
+    seed(tenant, _made(MemberNote, id=key, member_id=member.id, author_id=author.id, body="note", written_at=_now()))
+    return key
+
+
 MAKERS = {
+    "note_id": _note,
     "purchase_id": _purchase,
     "notification_id": _notification,
     "session_id": _session,

@@ -82,6 +82,8 @@ def _member_acts() -> dict[str, str]:
         "member.end_sessions": gettext("signed a member out everywhere"),
         "member.suspend": gettext("stopped an account"),
         "member.unsuspend": gettext("opened an account again"),
+        "note.write": gettext("wrote a note on a member"),
+        "note.edit": gettext("changed a note on a member"),
         "members.export": gettext("downloaded members"),
         "member.erase": gettext("erased a member"),
         "data.export": gettext("asked for their own data"),

@@ -282,6 +282,12 @@ class LookForm(PortalForm):
     reason = StringField(_l("Reason"), [DataRequired(REQUIRED), no_nul, Length(max=200)])
 
 
+class NoteForm(PortalForm):
+    """What staff writes down about a member."""
+
+    body = TextAreaField(_l("Note"), [no_nul, Length(max=2000)], render_kw={"rows": 3})
+
+
 def zones() -> list[str]:
     """Time zones by place; the old three-letter ones are left out."""
     return sorted(

@@ -342,3 +342,20 @@ class PasskeyChallenge(TenantOwned, Model):
     purpose: Mapped[str] = mapped_column(info=pii("keep:technical"))
     user_id: Mapped[UUID | None]
     expires_at: Mapped[datetime]
+
+
+class MemberNote(TenantOwned, Model):
+    """What staff wrote down about a member, for staff alone: not shown to the member, deleted when they leave."""
+
+    __tablename__ = "member_notes"
+    __table_args__ = (
+        tenant_fk("users", "member_id"),
+        tenant_fk("users", "author_id"),
+        Index(None, "tenant_id", "member_id", "written_at"),
+    )
+
+    member_id: Mapped[UUID]
+    author_id: Mapped[UUID]
+    body: Mapped[str] = mapped_column(info=pii("erase"))
+    written_at: Mapped[datetime]
+    edited_at: Mapped[datetime | None]

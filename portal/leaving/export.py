@@ -136,7 +136,7 @@ def _packed(run: Run, owner: UUID, made: IO[bytes]) -> dict[str, int]:
     rows: dict[str, int] = {}
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as pack:
         for n, link in enumerate(LINKS, 1):
-            rows[link.table] = _table(pack, link, owner)
+            rows[link.table] = _table(pack, link, owner) if link.told else 0
             run.report(n)
             run.go_on()
         for name, stream in _pictures(owner):

@@ -21,13 +21,15 @@ class Link:
     """A column of `table` that names a member, or, with `via`, a row of that table which does.
 
     `delete` takes the rows away, `blank` empties their personal columns, `keep` leaves them under the member's id,
-    which names nobody any more; `discard` takes files away with their bytes.
+    which names nobody any more; `discard` takes files away with their bytes. What is not
+    `told` is staff's own work on a member: erased with them, but not handed out.
     """
 
     table: str
     column: str
     fate: Fate
     via: str = ""
+    told: bool = True
 
     @property
     def rows(self) -> Table:
@@ -43,6 +45,7 @@ class Link:
 LINKS = (  # children before their parents: rows are deleted in this order
     Link("kyc_documents", "submission_id", "delete", via="kyc_submissions"),
     Link("kyc_submissions", "member_id", "delete"),
+    Link("member_notes", "member_id", "delete", told=False),
     Link("member_words", "member_id", "delete"),
     Link("device_sessions", "user_id", "delete"),
     Link("two_factor_methods", "user_id", "delete"),
@@ -91,6 +94,7 @@ ACTORS = {  # who did something to somebody else's row: an id, which after an er
     "kyc_submissions.decided_by",
     "kyc_submissions.first_approver_id",
     "ledger_transactions.caused_by",
+    "member_notes.author_id",
     "outbox_messages.actor_id",
     "outbox_messages.caused_by",
     "purchase_refunds.actor_id",

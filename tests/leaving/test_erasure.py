@@ -17,7 +17,7 @@ from portal.files import storage
 from portal.files.models import StoredFile
 from portal.identity import codes, queries
 from portal.identity import service as people
-from portal.identity.models import Consent, ContactChange, DeviceSession, PasswordReset, User
+from portal.identity.models import Consent, ContactChange, DeviceSession, MemberNote, PasswordReset, User
 from portal.imports.models import CustomerRef, ImportReject
 from portal.jobs.models import Job
 from portal.kernel import verify as kernel
@@ -52,6 +52,7 @@ CANARIES = {
     "ref": "canary-crm-number",
     "typed": "canary.typed@leaving.example",
     "reject": "canary-reject-line",
+    "note": "canary-note-of-staff",
 }
 
 
@@ -129,6 +130,7 @@ def canary(acting, seed):
                 data={"title": CANARIES["notice"], "path": "/me", "state": "done"},
                 created_at=now,
             ),
+            MemberNote(member_id=member_id, author_id=OLGA.id, body=CANARIES["note"], written_at=now),
             Consent(member_id=member_id, purpose="terms", version=1, locale="en", agreed_at=now),
             ContactChange(
                 member_id=member_id, kind="email", old=CANARIES["typed"], new=CANARIES["email"], changed_at=now
@@ -182,7 +184,7 @@ def hits(words):
 
 @pytest.mark.commits
 def test_nothing_of_a_person_is_left_in_any_store(canary, acting, app, deliver):
-    """Sixteen canaries; before, those that are not sealed, redrawn or hashed are found, so the search is not blind."""
+    """Seventeen canaries; before, those that are not sealed, redrawn or hashed are found, so the search is not blind."""
     member_id, card = canary()
     deliver()
     words = {**CANARIES, "card": card, "digits": CANARIES["phone"][1:]}

@@ -7,8 +7,8 @@ from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import access, cards, contacts, labels, onward, queries, service, sessions
-from portal.identity.forms import ContactsForm, LookForm, SuspensionForm, apart
+from portal.identity import access, cards, contacts, labels, notes, onward, queries, service, sessions
+from portal.identity.forms import ContactsForm, LookForm, NoteForm, SuspensionForm, apart
 from portal.identity.models import User
 from portal.identity.stepup import fresh, fresh_to_write
 from portal.identity.views import roster, timeline
@@ -152,6 +152,7 @@ def _page(found: User, *, status: int = 200, **forms: Any) -> Any:
     place = progress(found.id)
     given = {
         "suspension": SuspensionForm(formdata=None),
+        "note_form": NoteForm(formdata=None),
         "adjustment": AdjustmentForm(formdata=None),
         "looking": LookForm(formdata=None),
         "tier_form": TierForm(formdata=None, data={"tier": place.tier.code}) if place else None,
@@ -173,6 +174,7 @@ def _page(found: User, *, status: int = 200, **forms: Any) -> Any:
         older=older,
         kind=kind,
         kinds=timeline.kinds(),
+        notes=notes.of_member(found.id),
         opened=next(iter(forms), ""),
         **shown,
     )
