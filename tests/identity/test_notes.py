@@ -43,3 +43,12 @@ def test_the_till_shows_why_an_account_is_stopped(sign_in, acting):
     bob = sign_in(BOB)
     told = bob.get(f"/till/cafe/members/{EVE.id}").text
     assert "card reported stolen" in told
+
+
+def test_members_who_have_only_a_card_are_found(sign_in, acting):
+    """D28: nobody has to have a way to sign in."""
+    with acting(CIRCLE, OLGA):
+        service.register_member(name="Cardonly Person", joined_via="desk")
+    page = sign_in(OLGA).get("/admin/members?f.state=card_only").text
+    assert "Cardonly Person" in page
+    assert EVE.name not in page

@@ -184,7 +184,9 @@ def hits(words):
 
 @pytest.mark.commits
 def test_nothing_of_a_person_is_left_in_any_store(canary, acting, app, deliver):
-    """Seventeen canaries; before, those that are not sealed, redrawn or hashed are found, so the search is not blind."""
+    """Seventeen canaries; before, those that are not sealed, redrawn or hashed are found, so the search is not blind.
+
+    Seen red with `customer_refs` left as they are."""
     member_id, card = canary()
     deliver()
     words = {**CANARIES, "card": card, "digits": CANARIES["phone"][1:]}

@@ -67,6 +67,7 @@ def test_asking_twice_packs_once(sign_in, seen_by):
 
 
 def test_who_leaves_while_their_data_is_packed_leaves_no_file(sign_in, acting, deliver):
+    """Broken once: when `_hand_over` did not look whether its member is still there, the file stayed for a day."""
     eve = sign_in(EVE)
     eve.post("/me/data/exports")
     with acting(CIRCLE, EVE):

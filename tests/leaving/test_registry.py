@@ -26,6 +26,7 @@ def naming_a_member():
 
 
 def test_every_column_that_names_a_member_is_in_the_registry(app):
+    """Seen red with `consents` and `customer_refs` taken out of the registry."""
     known = {f"{link.table}.{link.column}" for link in LINKS} | ACTORS | KEYS
     assert sorted(set(naming_a_member()) - known) == []
 

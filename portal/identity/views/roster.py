@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, func, literal, or_, select
 
 from portal.extensions import db
 from portal.identity import queries
-from portal.identity.models import User
+from portal.identity.models import TwoFactorMethod, User
 from portal.kernel.commands import command, journal
 from portal.loyalty.models import StatusTier, TierMembership
 from portal.purchases.models import Purchase
@@ -19,7 +19,6 @@ from portal.wallets.models import WalletAccount
 from portal.web import paging
 
 FILTERS = ("tier", "state", "from", "to")
-STATES = ("open", "suspended")
 NEVER = datetime(1, 1, 2, tzinfo=ZoneInfo("UTC"))
 AT_ONCE = 1000
 
@@ -108,6 +107,9 @@ def _filtered(statement: Select[Any], filters: dict[str, str]) -> Select[Any]:
         statement = statement.where(User.suspended_at.is_not(None))
     elif filters.get("state") == "open":
         statement = statement.where(User.suspended_at.is_(None))
+    elif filters.get("state") == "card_only":  # D28: a member may exist by card alone
+        keys = select(TwoFactorMethod.user_id).where(TwoFactorMethod.kind == "passkey")
+        statement = statement.where(User.password_hash.is_(None), User.id.not_in(keys))
     if since := midnight(filters.get("from", "")):
         statement = statement.where(User.joined_at >= since)
     if until := midnight(filters.get("to", ""), days=1):
