@@ -16,6 +16,7 @@ NOUNS = (
     "purchases",
     "imports",
     "messages",
+    "telegram",
     "analytics",
     "reports",
     "audit",

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     MAIL_FROM: str = "Krug <hello@krug.localhost>"
     TRANSLATIONS: Path | None = None
     SMS_URL: str = ""  # https://SID:TOKEN@api.twilio.com?from=+15550100; empty: no text messages
+    TELEGRAM_API_URL: str = "https://api.telegram.org"
+    TELEGRAM_OAUTH_URL: str = "https://oauth.telegram.org"
+    TELEGRAM_LINK_URL: str = "https://t.me"
     TRUSTED_PROXIES: int = Field(default=0, ge=0)
     METRICS_TOKEN: str = ""
     DEVELOPMENT: bool = False  # shows /_components

@@ -17,7 +17,7 @@ from flask import g, has_app_context
 
 from tests import cast
 from tests.checked import CheckedClient
-from tests.post import dead_server, sink, texts  # noqa: F401  fixtures
+from tests.post import dead_server, sink, telegram, texts  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "krug_template"

@@ -40,6 +40,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "handle": Thing("nobody"),
         "filename": Thing("mark.svg"),
         "kind": Thing("json"),
+        "hook_id": Thing(uid(9001), uid(9002)),
     }
 
 

@@ -9,6 +9,7 @@ import waitress
 from aiosmtpd.controller import Controller
 
 from portal.embedded.sms import SmsProvider
+from portal.embedded.telegram import TelegramServer
 from portal.settings import settings
 
 
@@ -97,5 +98,20 @@ def texts(app, monkeypatch, tmp_path):
     monkeypatch.setenv("SMS_URL", f"http://krug:secret@127.0.0.1:{server.effective_port}?from=Krug")
     settings.cache_clear()
     yield Texts(provider)
+    server.close()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def telegram(app, monkeypatch, tmp_path):
+    """TELEGRAM_API_URL and the rest point at the demo's own Telegram, which speaks the real protocol."""
+    standin = TelegramServer(tmp_path / "telegram")
+    server = waitress.create_server(standin, host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for name in ("API", "OAUTH", "LINK"):
+        monkeypatch.setenv(f"TELEGRAM_{name}_URL", f"http://127.0.0.1:{server.effective_port}")
+    settings.cache_clear()
+    yield standin
     server.close()
     settings.cache_clear()

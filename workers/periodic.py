@@ -132,6 +132,14 @@ def forget_codes() -> None:
     each_tenant(forget_old)
 
 
+@task(Queue.FAST, name="telegram.forget", timeout=60)
+def forget_telegram() -> None:
+    """What has let somebody in by Telegram, links that ended, old talks with the bot."""
+    from portal.telegram.service import forget_old
+
+    each_tenant(forget_old)
+
+
 def _until_done(step: Callable[[], int]) -> None:
     while step():
         pass

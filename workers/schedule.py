@@ -11,6 +11,7 @@ SCHEDULE: dict[str, int] = {
     "kyc.purge": 3600,
     "files.purge": 3600,
     "codes.forget": 3600,
+    "telegram.forget": 3600,
 }
 LOCAL: dict[str, int] = {
     "loyalty.recheck_tiers": 2,

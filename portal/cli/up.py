@@ -17,6 +17,8 @@ from portal.settings import ROOT
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL")
 MAIL_PORT_FROM_WEB = 25  # mail pages answer 25 ports above the portal: 8000 → 8025
 SMS_PORT_FROM_WEB = 26
+TELEGRAM_PORT_FROM_WEB = 27
+TELEGRAM_URLS = ("TELEGRAM_API_URL", "TELEGRAM_OAUTH_URL", "TELEGRAM_LINK_URL")
 
 
 def secret_key(var: Path) -> str:
@@ -77,14 +79,18 @@ def up(*, demo: bool, port: int, var_dir: Path) -> None:
         values = enter(var, engines.engines, port)
         os.environ.setdefault("SMTP_URL", f"smtp://127.0.0.1:{smtp_port}")
         os.environ.setdefault("SMS_URL", f"http://krug:demo@127.0.0.1:{port + SMS_PORT_FROM_WEB}?from=Krug")
-        write_private(
-            var / "run.json", {**values, "SMTP_URL": os.environ["SMTP_URL"], "SMS_URL": os.environ["SMS_URL"]}
-        )
+        if demo:
+            for name in TELEGRAM_URLS:
+                os.environ.setdefault(name, f"http://localhost:{port + TELEGRAM_PORT_FROM_WEB}")
+        outside = {name: os.environ[name] for name in ("SMTP_URL", "SMS_URL", *TELEGRAM_URLS) if name in os.environ}
+        write_private(var / "run.json", {**values, **outside})
         _prepare(demo=demo, mail_url=f"http://localhost:{port + MAIL_PORT_FROM_WEB}")
     except BaseException:
         engines.stop()
         raise
     _add_background(supervisor, smtp_port, port, var)
+    if demo:
+        _add_telegram(supervisor, port, var)
     sys.exit(supervisor.run(lambda: _announce(var, port)))
 
 
@@ -113,6 +119,13 @@ def _add_background(supervisor: Supervisor, smtp_port: int, port: int, var: Path
     )
     texts = port + SMS_PORT_FROM_WEB
     supervisor.add("sms", (python, "-m", "portal.embedded.sms", str(texts), str(var / "sms")), port=texts)
+
+
+def _add_telegram(supervisor: Supervisor, port: int, var: Path) -> None:
+    """The demo's Telegram; a real installation speaks to the real one."""
+    number = port + TELEGRAM_PORT_FROM_WEB
+    command = (sys.executable, "-m", "portal.embedded.telegram", str(number), str(var / "telegram"))
+    supervisor.add("telegram", command, port=number)
 
 
 def _prepare(*, demo: bool, mail_url: str) -> None:
@@ -148,6 +161,7 @@ def _announce(var: Path, port: int) -> None:
         "",
         f"  Mail that the portal sends: {demo['mail_url']}",
         f"  Text messages that it sends: http://localhost:{port + SMS_PORT_FROM_WEB}",
+        f"  Its Telegram: http://localhost:{port + TELEGRAM_PORT_FROM_WEB}",
         "  Safari does not resolve *.localhost; Chromium and Firefox do.",
     ]
     lines += ["  Ctrl-C stops everything; the data stays in " + str(var), ""]

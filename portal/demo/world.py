@@ -6,9 +6,11 @@ its own keys, and only the last step, writing var/demo.json, says that the world
 
 import json
 import random
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,13 +23,14 @@ from portal.api import sandbox
 from portal.demo import people as names
 from portal.demo import rhythm
 from portal.demo.plan import BUSINESS_ROLES, COMMUNITIES, OPERATOR, Community
+from portal.embedded.telegram import PEOPLE, TelegramServer
 from portal.extensions import db
 from portal.identity.models import User
 from portal.identity.roles import grant_role
 from portal.identity.service import register_member
 from portal.identity.sessions import acting_as
 from portal.kernel import clock, money
-from portal.kernel.model import I18n
+from portal.kernel.model import I18n, new_id
 from portal.kernel.tenancy import tenant_scope
 from portal.loyalty.models import TierProgram
 from portal.loyalty.service import create_default_program
@@ -38,6 +41,8 @@ from portal.purchases.batch import record_history
 from portal.purchases.service import record_purchase
 from portal.purchases.wanted import Sale
 from portal.settings import settings
+from portal.telegram import service as telegram
+from portal.telegram.verify import Told
 from portal.tenants import hosts
 from portal.tenants.hosts import tenant_named
 from portal.tenants.service import SlugTaken, create_tenant
@@ -46,6 +51,7 @@ SEED = 20_260
 BATCH = 500
 LIVE = timedelta(hours=30)  # what is younger is rung up one by one, so that members hear of it
 EXPIRES = "12M_U"
+BOT = "7000000001:demo-bot-of-the-first-community"
 
 
 def build_once(*, mail_url: str, say: Callable[[str], None]) -> None:
@@ -56,6 +62,7 @@ def build_once(*, mail_url: str, say: Callable[[str], None]) -> None:
     began = time.perf_counter()
     with app.app_context():
         tenants = [_community(c, known=_known(kept, c.slug), say=say) for c in COMMUNITIES]
+        _bot()
         operator = _operator()
         tested = kept.get("sandbox") or _sandbox()
     port = settings().authority_port
@@ -74,6 +81,24 @@ def _known(kept: dict[str, Any], slug: str) -> dict[str, Any]:
 
 def _password(handle: str) -> str:
     return f"{handle}-walks-in-a-circle"
+
+
+def _bot() -> None:
+    """The first community's Telegram bot, at the demo's own Telegram, where Nina is Alice; anew at each start, since ports move."""
+    if type(settings()).model_fields["TELEGRAM_API_URL"].default == settings().TELEGRAM_API_URL:
+        return  # nobody plays Telegram here
+    tenant_id = tenant_named(COMMUNITIES[0].slug)
+    assert tenant_id is not None  # noqa: S101  it was just built
+    with tenant_scope(tenant_id), acting_as(None, "system"):
+        g.tenant = hosts.tenant_by_id(tenant_id)
+        row, secret = new_id(), secrets.token_urlsafe(32)
+        number = int(BOT.partition(":")[0])
+        telegram.keep_bot(row, number, f"krug_{number}_bot", BOT, secret)
+        TelegramServer(settings().VAR_DIR / "telegram").adopt(BOT, f"{g.tenant.base_url}/hooks/telegram/{row}", secret)
+        guest = db.session.scalar(select(User.id).where(User.email == f"alice@{COMMUNITIES[0].slug}.example"))
+        if guest is not None and telegram.account_of(guest) is None:
+            with suppress(telegram.LinkedElsewhere):  # somebody who tried the demo out has her
+                telegram.link(guest, Told(*PEOPLE[0], language="en", at=0, digest=""))
 
 
 def _sandbox() -> dict[str, str]:

@@ -137,3 +137,25 @@ class MemberLookedAt(Event):
     @property
     def aggregate_id(self) -> UUID:
         return self.member_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityLinked(Event):
+    """A member is known elsewhere too, and can sign in from there; `provider`: telegram."""
+
+    TYPE: ClassVar[str] = "identity.linked"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    provider: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityUnlinked(Event):
+    """A member cut the tie to a provider."""
+
+    TYPE: ClassVar[str] = "identity.unlinked"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    provider: str

@@ -63,6 +63,7 @@ def joined_via(way: str) -> str:
         "desk": gettext("Written in by staff"),
         "import": gettext("Came with an import"),
         "api": gettext("Joined through the API"),
+        "telegram": gettext("Joined by Telegram"),
         "cli": gettext("Made with the community"),
         "demo": gettext("Part of the demo"),
     }
@@ -134,6 +135,10 @@ def action(name: str) -> str:
         "factor.rename": gettext("A passkey was renamed"),
         "factor.remove": gettext("A second factor was removed"),
         "factor.renew_codes": gettext("New recovery codes were made"),
+        "telegram.join": gettext("Joined"),
+        "telegram.link": gettext("Telegram linked"),
+        "telegram.unlink": gettext("Telegram unlinked"),
+        "telegram.claim": gettext("Telegram of another member: the accounts may be one person’s"),
         "role.grant": gettext("Role given"),
         "role.take": gettext("Role taken"),
         "role.assign": gettext("Role given"),

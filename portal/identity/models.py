@@ -359,3 +359,20 @@ class MemberNote(TenantOwned, Model):
     body: Mapped[str] = mapped_column(info=pii("erase"))
     written_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
+
+
+class ForeignIdentity(TenantOwned, Model):
+    """Who somebody is elsewhere: one `subject` of a `provider` is one member's, whoever asks first (D11, R16)."""
+
+    __tablename__ = "identities"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "provider", "subject"),
+        tenant_fk("users", "user_id", ondelete="CASCADE"),
+        Index(None, "tenant_id", "user_id"),
+        CheckConstraint("provider IN ('telegram')", name="provider"),
+    )
+
+    provider: Mapped[str] = mapped_column(info=pii("keep:name of a provider"))
+    subject: Mapped[str] = mapped_column(info=pii("erase"))
+    user_id: Mapped[UUID]
+    created_at: Mapped[datetime]

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 AGE = timedelta(minutes=5)
 KEPT = "typed_before_confirming"  # where the session keeps a form that has to wait
 LARGEST = 20_000  # characters of a form that waits
-NEVER_KEPT = {"csrf_token", "password", "current", "new"}
+NEVER_KEPT = {"csrf_token", "password", "current", "new", "token"}
 
 
 def fresh(view: Callable[P, Any]) -> Callable[P, Any]:

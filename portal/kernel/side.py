@@ -18,6 +18,9 @@ SIDE_TABLES = {
     "password_resets",
     "invitations",
     "passkey_challenges",
+    "telegram_logins",
+    "bot_sessions",
+    "bot_dialogs",
     "api_key_uses",
     "notification_states",
 }

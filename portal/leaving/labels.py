@@ -13,6 +13,7 @@ def kinds(counted: Mapping[str, int]) -> list[tuple[str, str, int]]:
         (gettext("Profile and picture"), goes, ("profiles", "stored_files")),
         (gettext("Verification and documents"), goes, ("kyc_submissions", "kyc_documents")),
         (gettext("Devices and sign-in"), goes, ("device_sessions", "two_factor_methods", "recovery_codes")),
+        (gettext("Telegram"), goes, ("telegram_accounts", "bot_sessions", "bot_dialogs")),
         (gettext("Notices and what to be told"), goes, ("notifications", "notification_preferences")),
         (gettext("What you agreed to"), goes, ("consents",)),
         (gettext("Posts and roles"), goes, ("business_staff", "tenant_roles", "role_assignments")),

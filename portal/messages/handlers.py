@@ -8,6 +8,8 @@ from portal.identity.events import (
     ContactChanged,
     FactorAdded,
     FactorRemoved,
+    IdentityLinked,
+    IdentityUnlinked,
     MemberLookedAt,
     MemberRegistered,
     PasswordChanged,
@@ -98,13 +100,17 @@ def send_reset(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     return send_links(messages)
 
 
-@subscriber("messages.notify_safety", events=(PasswordChanged, ContactChanged))
+@subscriber("messages.notify_safety", events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked))
 def notify_safety(messages: Sequence[Message]) -> None:
     """A line in the inbox when what one signs in with changes."""
     tell(safety_notices(messages))
 
 
-@subscriber("messages.email_safety", events=(PasswordChanged, ContactChanged), transactional=False)
+@subscriber(
+    "messages.email_safety",
+    events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked),
+    transactional=False,
+)
 def email_safety(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """The same as a mail, which cannot be switched off."""
     return mail.send(messages, safety_notices)

@@ -127,6 +127,26 @@ def _contact(data: Data) -> Text:
     )
 
 
+def _identity_linked(data: Data) -> Text:  # noqa: ARG001  the one provider
+    return Text(
+        gettext("Telegram was linked"),
+        gettext(
+            "Whoever holds that Telegram account can sign in as you. If it was not you, unlink it and change your password."
+        ),
+        "/me/security",
+        "send",
+    )
+
+
+def _identity_unlinked(data: Data) -> Text:  # noqa: ARG001
+    return Text(
+        gettext("Telegram was unlinked"),
+        gettext("It no longer opens your account. If it was not you, change your password and sign out all devices."),
+        "/me/security",
+        "alert-triangle",
+    )
+
+
 def _factor_removed(data: Data) -> Text:
     return Text(
         gettext("A second factor was removed"),
@@ -207,6 +227,8 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "recovery_code.used": ("security", _recovery_code_used),
     "password.changed": ("security", _password),
     "contact.changed": ("security", _contact),
+    "identity.linked": ("security", _identity_linked),
+    "identity.unlinked": ("security", _identity_unlinked),
     "job.done": ("work", _job),
     "audit.signed": ("security", _root),
 }

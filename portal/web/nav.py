@@ -123,6 +123,7 @@ def _admin() -> list[tuple[str, list[Link]]]:
                 ("delivery_admin.monitor", "activity", gettext("Delivery"), P.DELIVERIES_READ),
                 ("roles_admin.roles", "shield-check", gettext("Roles"), P.ROLES_MANAGE),
                 ("tenants_admin.settings", "settings", gettext("Settings"), P.SETTINGS_UPDATE),
+                ("telegram_admin.settings", "send", gettext("Telegram"), P.SETTINGS_UPDATE),
             ),
         ),
     ]

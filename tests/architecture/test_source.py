@@ -104,6 +104,7 @@ def test_imports_go_down_the_layers():
         "purchases",
         "imports",
         "messages",
+        "telegram",
         "analytics",
         "audit",
         "leaving",
