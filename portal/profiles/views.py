@@ -13,14 +13,15 @@ from portal.extensions import db
 from portal.files import service as files
 from portal.files.pictures import Square
 from portal.identity.models import User
-from portal.kernel.authz import LOGIN, PUBLIC, PortalBlueprint
+from portal.kernel.authz import LOGIN, PUBLIC, Permission, PortalBlueprint
 from portal.kernel.errors import PortalError
-from portal.profiles import service
+from portal.profiles import birthdays, service
 from portal.profiles.forms import AboutForm, PartForm
 from portal.profiles.models import Profile
 from portal.web.fragments import render
 
 profiles = PortalBlueprint("profiles", __name__, room="member")
+admin = PortalBlueprint("profiles_admin", __name__, room="admin", url_prefix="/admin/members")
 public = PortalBlueprint("profiles_public", __name__, room="public")
 
 
@@ -157,3 +158,9 @@ def _page(form: AboutForm, *, status: int = 200, picture_error: str = "") -> Any
         base=g.tenant.base_url,
         page=url_for("profiles_public.person", handle=handle) if handle else "",
     )
+
+
+@admin.route("/birthdays", permission=Permission.MEMBERS_READ)
+def birthdays_soon() -> Any:
+    """Whose birthday it is this week."""
+    return render("profiles/birthdays.html", people=birthdays.this_week())
