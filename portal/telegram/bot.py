@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from portal.kernel.errors import PortalError
@@ -61,7 +62,8 @@ def _call(token: str, work: Callable[[Any], Awaitable[R]]) -> R:
     if not TOKEN.fullmatch(token):
         raise BotRefused("not a token")
     try:
-        return asyncio.run(_asked(token, work))
+        with ThreadPoolExecutor(1) as apart:  # the caller's own thread may run a loop already
+            return apart.submit(lambda: asyncio.run(_asked(token, work))).result()
     except error.Forbidden:
         raise BotBlocked from None
     except (error.InvalidToken, error.BadRequest) as refused:

@@ -1,6 +1,7 @@
 """The bot: updates with its secret, links by a one-time token, codes that go there (D45, S6, S7)."""
 
 import re
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from portal.identity.models import ForeignIdentity
 from portal.kernel.audit import AuditEntry
 from portal.telegram import bot as api
 from portal.telegram import service
-from portal.telegram.models import BotDialog, BotSession, TelegramAccount
+from portal.telegram.models import BotDialog, BotSession, TelegramAccount, TelegramLogin
 from portal.web.security import EXCEPTIONS
 from tests.cast import ALICE, CIRCLE, EVE, OLGA
 from tests.post import code_in
@@ -164,8 +165,14 @@ def test_the_policys_exceptions_are_these():
     }
 
 
-def test_what_has_let_in_is_dropped_when_its_time_is_over(bot, acting, seen_by):  # noqa: F811
+def test_a_link_that_ended_is_dropped_and_the_tie_stays(bot, acting, seed, seen_by):  # noqa: F811
     linked(acting, ALICE, NINA)
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    seed(CIRCLE, TelegramLogin(digest="old", expires_at=long_ago))
+    seed(CIRCLE, BotSession(telegram_id=9, started_at=long_ago, last_at=long_ago, activity_count=1))
     with acting(CIRCLE, OLGA):
         service.forget_old()
         assert service.owner_of(5001) == ALICE.id
+    with seen_by(CIRCLE) as session:
+        assert session.scalar(select(TelegramLogin.id).where(TelegramLogin.digest == "old")) is None
+        assert session.scalar(select(BotSession.id).where(BotSession.telegram_id == 9)) is None
