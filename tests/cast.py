@@ -114,8 +114,8 @@ def build(app) -> None:
             owner.execute("INSERT INTO currencies VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", (code, exponent, kind))
         for tenant in TENANTS:
             owner.execute(
-                "INSERT INTO tenants (id, slug, name, kind, currency, timezone, default_locale, locales, modules, brand)"
-                " VALUES (%s,%s,%s,'sandbox',%s,'Europe/Moscow','en','{en,ru}','{loyalty,till,imports,messages}',%s)",
+                "INSERT INTO tenants (id, slug, name, kind, currency, timezone, default_locale, locales, modules, allowed_modules, brand)"
+                " VALUES (%s,%s,%s,'sandbox',%s,'Europe/Moscow','en','{en,ru}','{loyalty,till,imports,messages}','{loyalty,till,imports,messages}',%s)",
                 (
                     tenant.id,
                     tenant.slug,

@@ -60,6 +60,10 @@ def deliver(subscriber: Subscriber, tenant_id: UUID, deliveries: Mapping[str, in
     """Deliver one tenant's part; errors of the subscriber end in its rows, never here."""
     with tenant_scope(tenant_id), acting_as(None, "system"):
         g.tenant = tenant_by_id(tenant_id)
+        if g.tenant.status == "suspended":
+            with _transaction():
+                marks.wait(deliveries)
+            return
         if _attempt(subscriber, deliveries) is None:
             return
         with _transaction():

@@ -13,6 +13,7 @@ from portal.kernel.tenancy import current_tenant_id
 from workers.outbox import backoff
 
 LONGEST_ERROR = 500
+SUSPENDED_WAIT = "5 minutes"  # how often the relay looks whether a suspended tenant goes on
 # Every statement names its rows by key: the planner knows nothing of a tenant that a policy reads out of a setting, and
 # would go through all of its messages.
 _OURS = """unnest(cast(cast(:ids AS text) AS uuid[]), cast(cast(:attempts AS text) AS int[])) AS c (id, attempt) CROSS JOIN LATERAL (
@@ -36,6 +37,11 @@ _GIVE_BACK = text(f"""
 UPDATE outbox_deliveries SET status = 'pending', attempts = attempts - 1
  WHERE tenant_id = :tenant AND id = ANY (ARRAY(SELECT d.id FROM {_OURS.format(lock="FOR UPDATE")})) AND status = 'leased'
 """)
+_WAIT = text(
+    str(_GIVE_BACK).replace(
+        "attempts - 1", f"attempts - 1, available_at = clock_timestamp() + interval '{SUSPENDED_WAIT}'", 1
+    )
+)
 _TRIES = text(
     "SELECT id::text, attempts FROM outbox_deliveries WHERE tenant_id = :tenant AND id = ANY (cast(cast(:ids AS text) AS uuid[]))"
 )
@@ -117,6 +123,12 @@ def give_back(deliveries: Mapping[str, int]) -> None:
     """Leave them to the next job at once; the try does not count."""
     if deliveries:
         db.session.execute(_GIVE_BACK, _arrays(deliveries))
+
+
+def wait(deliveries: Mapping[str, int]) -> None:
+    """Leave them for later, the try not counted: their tenant is suspended."""
+    if deliveries:
+        db.session.execute(_WAIT, _arrays(deliveries))
 
 
 def _arrays(deliveries: Mapping[str, int]) -> dict[str, Any]:

@@ -124,6 +124,16 @@ def clean() -> None:
         raise down
 
 
+@task(Queue.FAST, name="tenants.finish_opening", timeout=60)
+def finish_opening() -> None:
+    """Tenants whose opening a process did not live to end."""
+    from portal.tenants.start import finish, left_open
+
+    for tenant_id in left_open():
+        with acting_as(None, "system"):
+            finish(tenant_id)
+
+
 @task(Queue.FAST, name="codes.forget", timeout=60)
 def forget_codes() -> None:
     """One-time codes and links whose time is long over."""

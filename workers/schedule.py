@@ -12,6 +12,7 @@ SCHEDULE: dict[str, int] = {
     "files.purge": 3600,
     "codes.forget": 3600,
     "telegram.forget": 3600,
+    "tenants.finish_opening": 30,
 }
 LOCAL: dict[str, int] = {
     "loyalty.recheck_tiers": 2,

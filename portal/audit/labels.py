@@ -36,6 +36,8 @@ def actions() -> dict[str, str]:
         "loyalty.rebuild": gettext("counted the tiers anew"),
         "tenant.update": gettext("changed the settings"),
         "tenant.set": gettext("changed a setting"),
+        "tenant.open": gettext("opened the circle"),
+        "admin.begin": gettext("became the first admin"),
         "tenant.move_clock": gettext("moved the sandbox’s clock"),
         "vault.rewrap": gettext("put the keys of secrets under a new master key"),
         "sandbox.furnish": gettext("set up the shop of the API’s examples"),

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from portal.settings import LOGIN_ROLES, MAIN, ROOT, settings
 
 MIGRATIONS = ROOT / "migrations"
-NOLOGIN_ROLES = ("portal_ledger", "portal_maintenance")
+NOLOGIN_ROLES = ("portal_ledger", "portal_maintenance", "portal_steward")
 ROLE_TRIES = 20
 ONE_AT_A_TIME = 7_305_070  # advisory lock: two deployments do not make roles at once
 PATIENCE_S = 600  # how long a migration asks again for a lock that others hold

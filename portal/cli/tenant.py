@@ -23,6 +23,13 @@ def tenant() -> None:
 @click.option("--blank", is_flag=True, help="No business and no people, only the default tiers.")
 @click.option("--admin", default="", help="E-mail of the first admin; asks for a password.")
 @click.option("--business", "businesses", multiple=True, help="slug or slug=Name of a business to open at once.")
+@click.option(
+    "--template",
+    "starter",
+    default="blank",
+    show_default=True,
+    help="What it begins with: shops, club, school or blank.",
+)
 @click.option("--primary", default=MAIN, show_default=True, help="The PostgreSQL primary it lives on.")
 def create(
     slug: str,
@@ -36,13 +43,18 @@ def create(
     blank: bool,
     admin: str,
     businesses: tuple[str, ...],
+    starter: str,
     primary: str,
 ) -> None:
-    """Open a tenant on <slug>.<base domain>, with the four default tiers."""
+    """Open a tenant on <slug>.<base domain>, with the tiers, the first business and the texts of a template."""
     app = application()
     from portal.settings import settings
     from portal.tenants.service import SlugTaken
     from portal.tenants.start import open_tenant
+    from portal.tenants.starters import STARTERS
+
+    if starter not in STARTERS:
+        raise click.ClickException(f"there is no template {starter}; there are {', '.join(STARTERS)}")
 
     if primary not in settings().primaries:
         raise click.ClickException(f"there is no primary {primary}; there are {', '.join(settings().primaries)}")
@@ -62,6 +74,7 @@ def create(
                 admin=(admin, password) if admin else None,
                 businesses=businesses,
                 primary=primary,
+                starter=starter,
             )
             key = _furnished(slug) if kind == "sandbox" and not blank else ""
     except SlugTaken:

@@ -16,7 +16,7 @@ from uuid import UUID
 from flask import g, url_for
 from flask_babel import gettext
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from portal.extensions import db
 from portal.files import storage
@@ -28,6 +28,7 @@ from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 from portal.settings import settings
+from portal.tenants.limits import keep_within
 
 log = logging.getLogger(__name__)
 MIB = 1024 * 1024
@@ -87,6 +88,7 @@ def store(
 
     `mime` is for files that the portal itself wrote; what people send is looked at.
     """
+    keep_within("storage_mb", _megabytes)
     file_id, path = _begin(name, purpose, business_id, owner_id, expires_at)
     measured = _Measured(_chunks(stream), LARGEST.get(purpose, LARGEST_OTHER), ACCEPTED.get(purpose))
     try:
@@ -100,6 +102,11 @@ def store(
         raise NoRoom from error
     _ready(file_id, measured.sha256.hexdigest(), measured.size, mime or measured.mime)
     return file_id
+
+
+def _megabytes() -> int:
+    kept = select(func.coalesce(func.sum(StoredFile.size), 0)).where(StoredFile.state == "ready")
+    return int(db.session.scalar(kept) or 0) // MIB
 
 
 class _Measured:

@@ -10,11 +10,12 @@ from pydantic_core import to_json
 from sqlalchemy import text
 
 from portal.extensions import db
-from portal.identity import cards, words
+from portal.identity import cards, queries, words
 from portal.identity.events import MembersImported
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
+from portal.tenants.limits import keep_within
 
 _INSERT = text("""
 INSERT INTO users (tenant_id, id, name, email, phone, search_text, card_number, joined_at, joined_via)
@@ -47,6 +48,7 @@ class Newcomer:
 @command("member.register_batch")
 def register_members(people: Sequence[Newcomer], *, joined_via: str) -> list[UUID]:
     """Make the members, in order; nobody is welcomed by mail, since they joined before. Raises `Taken`."""
+    keep_within("members", queries.how_many, len(people))
     rows: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     for person in people:

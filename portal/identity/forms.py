@@ -54,7 +54,7 @@ def _phone() -> StringField:
     )
 
 
-def _new_password(label: str) -> SecretField:
+def new_password(label: str) -> SecretField:
     return SecretField(
         label, [DataRequired(REQUIRED)], render_kw={"autocomplete": "new-password", "minlength": passwords.SHORTEST}
     )
@@ -151,7 +151,7 @@ class WhoForm(PortalForm):
 class ResetForm(PortalForm):
     """The new password behind a link."""
 
-    password = _new_password(_l("New password"))
+    password = new_password(_l("New password"))
 
 
 class EmailForm(PortalForm):
@@ -178,7 +178,7 @@ class PasswordForm(PortalForm):
     """A new password, by whoever knows the old one."""
 
     current = SecretField(_l("Password now"), [DataRequired(REQUIRED)], render_kw={"autocomplete": "current-password"})
-    new = _new_password(_l("New password"))
+    new = new_password(_l("New password"))
 
 
 class ProfileForm(PortalForm):

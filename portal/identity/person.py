@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask_login import AnonymousUserMixin, UserMixin
 
-from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES, Permission
+from portal.kernel.authz import OPERATOR, BUSINESS_ROLES, TENANT_ROLES, Permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +107,4 @@ class OperatorPerson(UserMixin):
         return "".join(word[0] for word in self.name.split()[:2]).upper()
 
     def may(self, permission: Permission, business: Any = None) -> bool:  # noqa: ARG002
-        return permission == Permission.OPERATORS_READ
+        return permission in OPERATOR

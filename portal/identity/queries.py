@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from portal.extensions import db
 from portal.identity import cards, contacts, words
@@ -166,3 +166,8 @@ def _contact(text: str) -> tuple[str, str] | None:
     except (contacts.InvalidEmail, contacts.InvalidPhone):
         pass
     return None
+
+
+def how_many() -> int:
+    """The members of this tenant that are not archived."""
+    return db.session.scalar(select(func.count()).select_from(User).where(User.archived_at.is_(None))) or 0

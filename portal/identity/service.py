@@ -16,6 +16,7 @@ from portal.kernel import clock
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import new_id
+from portal.tenants.limits import keep_within
 
 CANDIDATES = 3  # card numbers tried at once; two of 9 x 10^10 hardly ever meet
 ROUNDS = 5
@@ -82,6 +83,7 @@ def register_member(
     `joined_via`: join, till, desk, import, api, cli or demo. Raises `ContactTaken`, `CardTaken`, `InvalidCard`,
     `contacts.InvalidName`, `InvalidEmail`, `InvalidPhone` and `passwords.WeakPassword`.
     """
+    keep_within("members", queries.how_many)
     clean = contacts.clean_name(name)
     mail = contacts.clean_email(email) if email else None
     number = contacts.clean_phone(phone) if phone else None

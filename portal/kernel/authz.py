@@ -41,6 +41,7 @@ class Permission(StrEnum):
     ROLES_MANAGE = "roles.manage"
     SETTINGS_UPDATE = "settings.update"
     STAFF_MANAGE = "staff.manage"
+    TENANTS_MANAGE = "tenants.manage"
     TIERS_READ = "tiers.read"
     TIERS_UPDATE = "tiers.update"
     WALLETS_ADJUST = "wallets.adjust"
@@ -86,7 +87,7 @@ TENANT_ROLES: dict[str, frozenset[Permission]] = {
     "finance": FINANCE,
     "admin": frozenset(ADMIN),
 }
-OPERATOR: frozenset[Permission] = frozenset({P.OPERATORS_READ})
+OPERATOR: frozenset[Permission] = frozenset({P.OPERATORS_READ, P.TENANTS_MANAGE})
 
 
 class PortalBlueprint(Blueprint):

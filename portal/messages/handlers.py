@@ -23,7 +23,9 @@ from portal.messages import mail
 from portal.messages.codes import send_codes, send_links, tell_old_contacts
 from portal.messages.facts import kyc_notices, purchase_notices, safety_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
+from portal.messages.invitations import send_invitations
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
+from portal.tenants.events import AdminInvited
 
 
 @subscriber("messages.notify_purchase", events=(PurchaseRecorded, PurchaseRefunded))
@@ -120,3 +122,9 @@ def email_safety(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 def tell_old_contact(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """The e-mail or phone that was replaced hears of it."""
     return tell_old_contacts(messages)
+
+
+@subscriber("messages.invite_admin", events=(AdminInvited,), transactional=False)
+def invite_admin(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """The first admin's way in."""
+    return send_invitations(messages)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 
 from portal.extensions import db
 from portal.identity.models import User
@@ -27,6 +27,7 @@ from portal.messages.preferences import may_send
 from portal.messages.smtp import MailServer
 from portal.messages.texts import workflow_of
 from portal.messages.workflows import EMAIL
+from portal.tenants.limits import allowed
 
 # No worker is at a mail for longer: a delivery ends after 60 s of the relay's 90, and then its next try must find it free.
 LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")) * 2 / 3)
@@ -87,7 +88,7 @@ def _people(ids: Sequence[UUID]) -> dict[UUID, Any]:
 
 
 def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: Any) -> None:
-    reason = "no_address" if not member.email else may_send(member.id, workflow_of(row["kind"]), EMAIL)
+    reason = "no_address" if not member.email else may_send(member.id, workflow_of(row["kind"]), EMAIL) or _too_many()
     db.session.rollback()
     if not _begun(message, member):
         return  # sent, or skipped for good, at an earlier try
@@ -113,6 +114,19 @@ def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: 
         raise
     else:
         _end(message, member, "sent", None)
+
+
+def _too_many() -> str | None:
+    """Why no more mails go out today, where the operator has set how many a day may."""
+    most = allowed("mails_a_day")
+    if most is None:
+        return None
+    sent = select(func.count()).where(
+        NotificationState.channel == EMAIL,
+        NotificationState.state == "sent",
+        NotificationState.updated_at > text("clock_timestamp() - interval '1 day'"),
+    )
+    return "limit" if (db.session.scalar(sent) or 0) >= most else None
 
 
 def _begun(message: Message, member: Any) -> bool:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from flask import g
 from flask_babel import gettext
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from portal.extensions import db
@@ -18,6 +18,7 @@ from portal.kernel.commands import command, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import I18n
 from portal.partners.models import Business, BusinessLocation, BusinessStaff
+from portal.tenants.limits import keep_within
 
 
 class SlugTaken(PortalError):
@@ -32,9 +33,19 @@ class LastOwner(PortalError):
     code, status = "staff.last_owner", 409
 
 
+def _open_ones() -> int:
+    return db.session.scalar(select(func.count()).select_from(Business).where(Business.archived_at.is_(None))) or 0
+
+
+def _posts() -> int:
+    given = select(func.count()).select_from(BusinessStaff).where(BusinessStaff.archived_at.is_(None))
+    return db.session.scalar(given) or 0
+
+
 @command("business.create")
 def create_business(*, slug: str, name: str, category: str, currency: str, **more: Any) -> UUID:
     """Open a business. Raises `SlugTaken`. `more` may hold address, description_i18n, max_bonus_share, spend_confirmation."""
+    keep_within("businesses", _open_ones)
     if db.session.scalar(select(Business.id).where(Business.slug == slug)):
         raise SlugTaken(
             gettext("There is a business at /%(slug)s already. Choose another address.", slug=slug), field="slug"
@@ -147,6 +158,7 @@ def add_staff(business_id: UUID, user_id: UUID, role: str, *, location_id: UUID 
     refuse_more(BUSINESS_ROLES[role], business_id)
     if db.session.scalar(select(User.id).where(User.id == user_id, User.archived_at.is_(None))) is None:
         raise NotFound(gettext("There is no such member."))
+    keep_within("staff", _posts)
     post = db.session.scalars(
         select(BusinessStaff)
         .where(BusinessStaff.business_id == business_id, BusinessStaff.user_id == user_id, BusinessStaff.role == role)

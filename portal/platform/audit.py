@@ -23,12 +23,19 @@ def note(action: str, operator_id: UUID | None, **detail: Any) -> UUID:
     return entry
 
 
-def entries(before: int | None = None) -> list[Any]:
-    """The newest lines first, from `before` on."""
+def entries(before: int | None = None, *, action: str = "", tenant: str = "") -> list[Any]:
+    """The newest lines first, from `before` on; of one action, of one tenant's slug."""
     with connected() as connection:
         return connection.execute(
             "SELECT a.seq, a.action, a.detail, a.ip, a.recorded_at, o.name FROM platform_audit a"
-            " LEFT JOIN operators o ON o.id = a.operator_id WHERE %(before)s::bigint IS NULL OR a.seq < %(before)s"
+            " LEFT JOIN operators o ON o.id = a.operator_id WHERE (%(before)s::bigint IS NULL OR a.seq < %(before)s)"
+            " AND (%(action)s = '' OR a.action = %(action)s) AND (%(tenant)s = '' OR a.detail->>'tenant' = %(tenant)s)"
             " ORDER BY a.seq DESC LIMIT %(limit)s",
-            {"before": before, "limit": SHOWN + 1},
+            {"before": before, "limit": SHOWN + 1, "action": action, "tenant": tenant},
         ).fetchall()
+
+
+def actions() -> list[str]:
+    """Every act that is in the log."""
+    with connected() as connection:
+        return [row[0] for row in connection.execute("SELECT DISTINCT action FROM platform_audit ORDER BY action")]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 
@@ -14,7 +15,7 @@ HOURS, BARS = 24, 12
 LATE = timedelta(minutes=5)  # a delivery waiting longer than this is worth a look
 
 _TENANTS = """
-SELECT t.id, t.slug, t.name, t.kind, t.currency, t.locales, t.clock_offset, t.brand, %(primary)s::text AS primary_name,
+SELECT t.id, t.slug, t.name, t.kind, t.status, t.currency, t.locales, t.clock_offset, t.brand, %(primary)s::text AS primary_name,
        ARRAY(SELECT d.host FROM tenant_domains d WHERE d.tenant_id = t.id AND d.status = 'active'
               ORDER BY d.primary DESC, d.host) AS hosts,
        (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL) AS members,
@@ -40,6 +41,22 @@ SELECT t.id, t.slug, t.name, t.kind, t.currency, t.locales, t.clock_offset, t.br
     OR EXISTS (SELECT 1 FROM tenant_domains d WHERE d.tenant_id = t.id AND starts_with(d.host, %(q)s))
  ORDER BY purchases DESC, t.name
 """
+_TENANT = """
+SELECT t.*, coalesce((SELECT d.host FROM tenant_domains d WHERE d.tenant_id = t.id ORDER BY d.primary DESC LIMIT 1), '') AS host,
+       (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL) AS members,
+       (SELECT count(*) FROM business_staff s WHERE s.tenant_id = t.id AND s.archived_at IS NULL) AS staff,
+       (SELECT count(*) FROM businesses b WHERE b.tenant_id = t.id AND b.archived_at IS NULL) AS businesses,
+       (SELECT count(*) FROM purchases p WHERE p.tenant_id = t.id) AS purchases,
+       (SELECT coalesce(sum(f.size), 0)::bigint / 1048576 FROM stored_files f WHERE f.tenant_id = t.id AND f.state = 'ready') AS storage_mb,
+       (SELECT count(*) FROM notification_states n WHERE n.tenant_id = t.id AND n.channel = 'email' AND n.state = 'sent'
+           AND n.updated_at > clock_timestamp() - interval '1 day') AS mails_a_day,
+       (SELECT coalesce(sum(k.uses), 0)::bigint FROM api_key_uses k WHERE k.tenant_id = t.id
+           AND k.hour > clock_timestamp() - interval '30 days') AS calls
+  FROM tenants t WHERE t.id = %(id)s
+"""
+_DOMAINS = (
+    """SELECT host, status, "primary" FROM tenant_domains WHERE tenant_id = %(id)s ORDER BY "primary" DESC, host"""
+)
 _DELIVERY = """
 SELECT subscriber, count(*) FILTER (WHERE status IN ('pending', 'leased')) AS pending,
        count(*) FILTER (WHERE status = 'dead') AS dead,
@@ -55,6 +72,17 @@ def tenants(q: str = "") -> tuple[list[Any], list[str]]:
     """
     rows, silent = everywhere(_TENANTS, {"bars": BARS, "hours": HOURS, "q": q.lower() or None})
     return sorted(rows, key=lambda row: (-row.purchases, row.name)), silent
+
+
+def tenant(tenant_id: UUID) -> Any | None:
+    """One tenant with what it uses; None for an unknown one."""
+    rows, _ = everywhere(_TENANT, {"id": tenant_id})
+    return rows[0] if rows else None
+
+
+def domains(tenant_id: UUID) -> list[Any]:
+    """The hosts of a tenant, the first address first."""
+    return everywhere(_DOMAINS, {"id": tenant_id})[0]
 
 
 def health_of(row: Any) -> str:

@@ -1,8 +1,10 @@
 """The operator's room on `ops.<base>`: tenants from outside, health, and what operators looked at."""
 
 from typing import Any
+from uuid import UUID
 
-from flask import make_response, redirect, request
+from flask import abort, flash, make_response, redirect, request, url_for
+from flask_babel import gettext
 from flask_login import current_user
 
 from portal.identity import onward
@@ -14,7 +16,11 @@ from portal.identity.views.door import remember_language, remember_theme
 from portal.kernel.authz import PUBLIC, Permission, PortalBlueprint
 from portal.platform import audit as journal
 from portal.platform import queries, service
-from portal.platform.forms import OperatorForm
+from portal.platform import tenants as acts
+from portal.platform.forms import OperatorForm, ReasonForm, TenantForm, TermsForm
+from portal.tenants.limits import LIMITS
+from portal.tenants.service import SlugRefused, SlugTaken
+from portal.tenants.starters import STARTERS
 from portal.web import health as probes
 from portal.web.fragments import render
 from portal.web.paging import query_text
@@ -75,6 +81,80 @@ def tenants() -> Any:
     )
 
 
+@platform.route("/tenants/new", methods=["GET", "POST"], permission=Permission.TENANTS_MANAGE)
+def create_tenant() -> Any:
+    """A tenant that is usable a moment later; its first admin is invited by mail."""
+    form = TenantForm()
+    if request.method == "GET":
+        return render("platform/new_tenant.html", form=form, starters=STARTERS)
+    if form.validate():
+        try:
+            tenant_id = acts.open_one(current_user.id, key=form.key, **form.values())
+        except SlugRefused as error:
+            form.slug.errors = [error.message]
+        except SlugTaken:
+            form.slug.errors = [gettext("This address is taken.")]
+        else:
+            flash(gettext("The tenant is open, and its first admin has mail."))
+            return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
+    return render("platform/new_tenant.html", form=form, starters=STARTERS, status=422)
+
+
+@platform.route("/tenants/<uuid:tenant_id>", permission=Permission.OPERATORS_READ)
+def tenant(tenant_id: UUID) -> Any:
+    row = _tenant(tenant_id)
+    journal.note("tenant.read", current_user.id, tenant=row.slug)
+    return _shown(row)
+
+
+@platform.route("/tenants/<uuid:tenant_id>/terms", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+def update_terms(tenant_id: UUID) -> Any:
+    row, form = _tenant(tenant_id), TermsForm()
+    if not form.validate():
+        return _shown(row, terms=form, status=422)
+    acts.set_terms(current_user.id, row, modules=form.modules.data or [], limits=form.limits())
+    flash(gettext("Saved."))
+    return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
+
+
+@platform.route("/tenants/<uuid:tenant_id>/suspension", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+def suspend_tenant(tenant_id: UUID) -> Any:
+    row, form = _tenant(tenant_id), ReasonForm()
+    if not form.validate():
+        return _shown(row, reason=form, status=422)
+    acts.suspend(current_user.id, row, form.reason.data or "")
+    flash(gettext("%(name)s is suspended.", name=row.name))
+    return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
+
+
+@platform.route("/tenants/<uuid:tenant_id>/resumption", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+def resume_tenant(tenant_id: UUID) -> Any:
+    row = _tenant(tenant_id)
+    acts.resume(current_user.id, row)
+    flash(gettext("%(name)s goes on.", name=row.name))
+    return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
+
+
+def _tenant(tenant_id: UUID) -> Any:
+    row = queries.tenant(tenant_id)
+    if row is None:
+        abort(404)
+    return row
+
+
+def _shown(row: Any, *, terms: TermsForm | None = None, reason: ReasonForm | None = None, status: int = 200) -> Any:
+    stored = {"modules": row.allowed_modules, **row.limits}
+    return render(
+        "platform/tenant.html",
+        row=row._asdict(),
+        domains=queries.domains(row.id),
+        terms=terms or TermsForm(formdata=None, data=stored),
+        reason=reason or ReasonForm(formdata=None),
+        limits=LIMITS,
+        status=status,
+    )
+
+
 @platform.route("/health", permission=Permission.OPERATORS_READ)
 def health() -> Any:
     journal.note("health.read", current_user.id)
@@ -90,10 +170,13 @@ def health() -> Any:
 @platform.route("/audit", permission=Permission.OPERATORS_READ)
 def audit() -> Any:
     before = request.args.get("before", type=int)
+    asked = {name: request.args.get(name, "").replace("\x00", "")[:100] for name in ("action", "tenant")}
     journal.note("audit.read", current_user.id, **({"before": before} if before else {}))
-    rows = journal.entries(before)
+    rows = journal.entries(before, **asked)
     older = rows[journal.SHOWN - 1].seq if len(rows) > journal.SHOWN else None
-    return render("platform/audit.html", rows=rows[: journal.SHOWN], older=older)
+    return render(
+        "platform/audit.html", rows=rows[: journal.SHOWN], older=older, asked=asked, actions=journal.actions()
+    )
 
 
 @platform.route("/language", methods=["POST"], permission=PUBLIC)

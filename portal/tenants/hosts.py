@@ -7,24 +7,36 @@ from typing import Any
 from uuid import UUID
 
 from cachetools import TTLCache
-from flask import abort, current_app, g, request
+from flask import abort, current_app, g, redirect, request
+from flask_babel import gettext
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from portal.kernel import primaries
+from portal.kernel.errors import PortalError
 from portal.settings import settings
 
 OPS_LABEL = "ops"
+SHOWN_SUSPENDED = {"static", "tenants.brand", "tenant_icons.icon"}
 FRESH_S = 5  # how long a process may show an old brand or name
 _lock = threading.Lock()  # the cache itself keeps no two threads apart
 _known: TTLCache[str, "tuple[TenantView | None]"] = TTLCache(maxsize=2048, ttl=FRESH_S)
 _FIND = text(
     "SELECT t.id, t.slug, t.name, t.kind, t.currency, t.timezone, t.default_locale, t.locales, t.modules, t.clock_offset,"
-    " t.brand, t.settings, coalesce((SELECT p.host FROM tenant_domains p WHERE p.tenant_id = t.id AND p.primary LIMIT 1),"
+    " t.brand, t.settings, t.status, t.suspended_reason, t.allowed_modules, t.limits, d.status AS domain, coalesce((SELECT p.host FROM tenant_domains p WHERE p.tenant_id = t.id AND p.primary LIMIT 1),"
     " d.host) AS host FROM tenant_domains d JOIN tenants t ON t.id = d.tenant_id"
-    " WHERE d.host = :host AND d.status = 'active'"
+    " WHERE d.host = :host AND t.status <> 'opening'"
 )
+
+
+class Suspended(PortalError):
+    """The operator has stopped this tenant: nobody signs in, no page and no call is answered, jobs wait."""
+
+    code, status = "tenant.suspended", 503
+
+    def __init__(self) -> None:
+        super().__init__(gettext("This community is paused for now. Nothing is lost."), retry_after=3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,11 @@ class TenantView:
     clock_offset: timedelta
     brand: dict[str, Any]
     settings: dict[str, Any]
+    status: str
+    suspended_reason: str | None
+    allowed_modules: list[str]
+    limits: dict[str, int]
+    domain: str
     host: str
 
     @property
@@ -89,7 +106,7 @@ def tenant_by_id(tenant_id: UUID) -> TenantView:
     tenant = found[0] if found else None
     if tenant is None:
         by_id = text(
-            str(_FIND).replace("d.host = :host AND d.status = 'active'", "t.id = :id ORDER BY d.primary DESC LIMIT 1")
+            str(_FIND).replace("d.host = :host AND t.status <> 'opening'", "t.id = :id ORDER BY d.primary DESC LIMIT 1")
         )
         tenant = _look_up(tenant_id, by_id, {"id": tenant_id})
         if tenant is None:
@@ -118,20 +135,20 @@ def forget() -> None:
 
 def every_tenant() -> list[tuple[UUID, str]]:
     """Id and slug of the tenants of every primary; one that does not answer is raised when the others were asked."""
-    found, down = tenants_that_answer()
+    found, down = tenants_that_answer("true")
     if down:
         raise down
     return found
 
 
-def tenants_that_answer() -> tuple[list[tuple[UUID, str]], Exception | None]:
-    """The same without the tenants of a primary that is down; its error goes with them."""
+def tenants_that_answer(which: str = "status = 'active'") -> tuple[list[tuple[UUID, str]], Exception | None]:
+    """Those that are open and not suspended, without the ones of a primary that is down; its error goes with them."""
     found: list[tuple[UUID, str]] = []
     down: Exception | None = None
     for primary in primaries.names():
         try:
             with primaries.own_transaction(primary) as connection:
-                rows = connection.execute(text("SELECT id, slug FROM tenants ORDER BY slug")).all()
+                rows = connection.execute(text(f"SELECT id, slug FROM tenants WHERE {which} ORDER BY slug")).all()
         except (OperationalError, PoolTimeout) as error:
             down = error
             continue
@@ -170,3 +187,9 @@ def enter_tenant() -> None:
             return
         abort(404)
     g.tenant, g.tenant_id = tenant, tenant.id
+    if request.endpoint in current_app.extensions["any_host"]:
+        return
+    if tenant.status == "suspended" and request.endpoint not in SHOWN_SUSPENDED:
+        raise Suspended
+    if tenant.domain == "retired" and not request.path.startswith("/.well-known/"):
+        abort(redirect(tenant.base_url + request.full_path.rstrip("?"), code=308))

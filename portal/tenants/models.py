@@ -19,6 +19,7 @@ class Tenant(Model):
         CheckConstraint("kind IN ('live','sandbox')", name="kind"),
         CheckConstraint("kind = 'sandbox' OR clock_offset = interval '0'", name="clock_only_in_sandbox"),
         CheckConstraint("slug ~ '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$'", name="slug"),
+        CheckConstraint("status IN ('opening','active','suspended')", name="status"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -34,6 +35,13 @@ class Tenant(Model):
     brand: Mapped[dict[str, Any]] = mapped_column(info=pii("keep:colours"))
     settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("keep:technical"))
     created_at: Mapped[datetime] = recorded_at()
+    status: Mapped[str] = mapped_column(server_default="active", info=pii("keep:technical"))
+    suspended_at: Mapped[datetime | None]
+    suspended_reason: Mapped[str | None] = mapped_column(info=pii("keep:the operator's reason"))
+    opening_key: Mapped[str | None] = mapped_column(unique=True, info=pii("keep:technical"))
+    opening: Mapped[dict[str, Any] | None] = mapped_column(info=pii("erase"))  # emptied once the tenant is open
+    allowed_modules: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}", info=pii("keep:technical"))
+    limits: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("keep:technical"))
 
 
 class TenantDomain(Model):
@@ -47,6 +55,54 @@ class TenantDomain(Model):
     status: Mapped[str] = mapped_column(server_default="active", info=pii("keep:technical"))
     primary: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = recorded_at()
+
+
+class DomainClaim(TenantOwned, Model):
+    """A host that a tenant says is its own: `verified` once its DNS has carried the token. Several may claim one."""
+
+    __tablename__ = "domain_claims"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "host"),
+        CheckConstraint("state IN ('pending','verified')", name="state"),
+    )
+
+    host: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    token: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    state: Mapped[str] = mapped_column(server_default="pending", info=pii("keep:technical"))
+    created_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
+    failure: Mapped[str | None] = mapped_column(info=pii("keep:technical"))
+
+
+class TenantVersion(TenantOwned, Model):
+    """One change of a tenant's settings: which fields, from what to what, by whom; never changed."""
+
+    __tablename__ = "tenant_versions"
+    __table_args__ = (UniqueConstraint("tenant_id", "version"),)
+
+    version: Mapped[int]
+    page: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    before: Mapped[dict[str, Any]] = mapped_column(info=pii("keep:settings of a tenant"))
+    after: Mapped[dict[str, Any]] = mapped_column(info=pii("keep:settings of a tenant"))
+    actor_id: Mapped[UUID | None]
+    restored: Mapped[int | None]
+    at: Mapped[datetime]
+
+
+class LegalText(TenantOwned, Model):
+    """A published version of a legal page in one language; never changed, since people agreed to it."""
+
+    __tablename__ = "legal_texts"
+    __table_args__ = (UniqueConstraint("tenant_id", "page", "locale", "version"),)
+
+    page: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    locale: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    version: Mapped[int]
+    title: Mapped[str] = mapped_column(info=pii("keep:published text"))
+    body: Mapped[str] = mapped_column(info=pii("keep:published text"))
+    published_at: Mapped[datetime]
+    published_by: Mapped[UUID | None]
 
 
 class CurrencyRow(Model):

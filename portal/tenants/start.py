@@ -1,11 +1,38 @@
-"""Opening a tenant: its row and hosts, the four default tiers, and who is to look after it."""
+"""Opening a tenant: its row and hosts first, then in one transaction all that makes it usable.
 
+A process that dies between the two leaves a tenant that is `opening`: it answers nobody, and `finish` is called for it
+again by whoever comes next, the second click of the same form or the periodic task.
+"""
+
+import json
+from typing import Any
 from uuid import UUID
 
-from portal.kernel.tenancy import tenant_scope
-from portal.settings import MAIN
-from portal.tenants.hosts import tenant_by_id
+from flask import g
+from flask_babel import gettext
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from sqlalchemy import text
+
+from portal.extensions import db
+from portal.kernel import money
+from portal.kernel.commands import command, emit, journal
+from portal.kernel.errors import NotFound, PortalError
+from portal.kernel.failpoint import failpoint
+from portal.kernel.tenancy import current_tenant_id, tenant_scope
+from portal.settings import MAIN, settings
+from portal.tenants import hosts, starters
+from portal.tenants.events import AdminInvited
 from portal.tenants.service import create_tenant
+
+INVITATION_DAYS = 7
+_OPENING = text("SELECT opening FROM tenants WHERE id = :id AND status = 'opening' FOR UPDATE")
+_SETTINGS = text("UPDATE tenants SET settings = settings || cast(:settings AS jsonb) WHERE id = :id")
+
+
+class InvitationUsed(PortalError):
+    """The link is old, forged, or its account has its password already."""
+
+    code, status = "admin.invitation_used", 410
 
 
 def open_tenant(
@@ -21,16 +48,14 @@ def open_tenant(
     businesses: tuple[str, ...] = (),
     brand: dict[str, object] | None = None,
     primary: str = MAIN,
+    starter: str = "blank",
 ) -> str:
-    """Make the tenant usable at once; `businesses` are `slug` or `slug=Name`. Returns its address."""
-    from flask import g
-
+    """Make the tenant usable at once, for the command line; `businesses` are `slug` or `slug=Name`. Returns its address."""
     from portal.identity.roles import grant_role
     from portal.identity.service import register_member
-    from portal.loyalty.service import create_default_program
     from portal.partners.service import create_business
 
-    tenant_id: UUID = create_tenant(
+    tenant_id = create_tenant(
         slug,
         name=name,
         currency=currency,
@@ -40,10 +65,12 @@ def open_tenant(
         domains=domains,
         brand=brand,
         primary=primary,
+        modules=starters.named(starter).modules,
+        opening={"starter": starter, "business": "" if businesses else name},
     )
+    finish(tenant_id)
     with tenant_scope(tenant_id):
-        g.tenant = tenant = tenant_by_id(tenant_id)
-        create_default_program(currency)
+        g.tenant = tenant = hosts.tenant_by_id(tenant_id)
         for item in businesses:
             business_slug, _, title = item.partition("=")
             create_business(slug=business_slug, name=title or business_slug.title(), category="", currency=currency)
@@ -53,3 +80,115 @@ def open_tenant(
             )
             grant_role(member_id, "admin")
     return tenant.base_url
+
+
+def finish(tenant_id: UUID) -> None:
+    """Do what is still to be done for a tenant that is opening; nothing for one that is open."""
+    failpoint("before_furnish")
+    before = g.get("tenant")
+    with tenant_scope(tenant_id):
+        g.tenant = hosts.tenant_by_id(tenant_id)
+        try:
+            _furnish()
+        finally:
+            if before is None:
+                g.pop("tenant")
+            else:
+                g.tenant = before
+    hosts.forget()
+
+
+@command("tenant.open")
+def _furnish() -> None:
+    """Tiers, a first business, texts, the first admin and their invitation: all of it or nothing."""
+    from portal.identity.roles import grant_role
+    from portal.identity.service import register_member
+    from portal.loyalty.service import create_default_program
+    from portal.partners.service import add_staff, create_business
+
+    tenant_id = current_tenant_id()
+    row = db.session.execute(_OPENING, {"id": tenant_id}).one_or_none()
+    if row is None:
+        journal().unchanged()
+        return
+    plan: dict[str, Any] = row.opening
+    tenant, starter = g.tenant, starters.named(plan["starter"])
+    unit = 10 ** money.currency(tenant.currency).exponent
+    create_default_program(
+        tenant.currency,
+        [tier.from_ * unit for tier in starter.tiers],
+        rates=[tier.rate for tier in starter.tiers],
+        names=[(tier.code, tier.name) for tier in starter.tiers],
+        bonus_expiry=starter.bonus_expiry,
+        period=starter.period,
+    )
+    business_id = None
+    if starter.business and plan.get("business"):
+        business_id = create_business(
+            slug="main", name=plan["business"], category=starter.business, currency=tenant.currency
+        )
+    _put_settings(starters.settings_of(starter, tuple(tenant.locales)))
+    if plan.get("admin"):
+        member_id = register_member(
+            name=plan.get("admin_name") or plan["admin"].partition("@")[0],
+            email=plan["admin"],
+            locale=tenant.default_locale,
+            joined_via="invitation",
+            historical=True,  # the invitation is the only mail
+        )
+        grant_role(member_id, "admin")
+        if business_id:
+            add_staff(business_id, member_id, "owner")
+        emit(AdminInvited(member_id=member_id))
+    db.session.execute(text("SELECT platform.finish_opening()"))
+    journal().note("tenants", tenant_id, ["status"])
+    journal().about("tenant", tenant_id)
+
+
+def _put_settings(values: dict[str, Any]) -> None:
+    if values:
+        db.session.execute(_SETTINGS, {"settings": json.dumps(values), "id": current_tenant_id()})
+
+
+def left_open() -> list[UUID]:
+    """Tenants that a process died over, on every primary that answers."""
+    return [tenant_id for tenant_id, _ in hosts.tenants_that_answer("status = 'opening'")[0]]
+
+
+def invitation(member_id: UUID) -> str:
+    """The address at which the first admin chooses a password; good for a week, and until it is used."""
+    return f"/begin/{_signer().dumps(str(member_id))}"
+
+
+def invited(token: str) -> UUID:
+    """The member behind an invitation that is still good. Raises `InvitationUsed`."""
+    try:
+        member_id = UUID(_signer().loads(token, max_age=INVITATION_DAYS * 86_400))
+    except (BadSignature, SignatureExpired, ValueError):
+        member_id = None
+    waiting = text("SELECT 1 FROM users WHERE tenant_id = :t AND id = :id AND password_hash IS NULL")
+    values = {"t": current_tenant_id(), "id": member_id}
+    if member_id is None or db.session.execute(waiting, values).one_or_none() is None:
+        raise InvitationUsed(
+            gettext("This invitation was used or is older than a week. Sign in, or ask the operator for a new one.")
+        )
+    return member_id
+
+
+@command("admin.begin")
+def begin(token: str, password: str) -> UUID:
+    """The first admin chooses a password; once. Raises `InvitationUsed`, `passwords.WeakPassword`."""
+    from portal.identity.service import locked, set_password
+
+    try:
+        member = locked(invited(token))
+    except NotFound:
+        raise InvitationUsed from None
+    invited(token)  # once more, now that nobody else can take it
+    set_password(member.id, password)
+    journal().about("member", member.id)
+    return member.id
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(settings().SECRET_KEY, salt=f"begin/{current_tenant_id()}")

@@ -13,6 +13,7 @@ from portal.tenants import hosts
 from portal.tenants.change import move_clock, update_tenant
 from portal.tenants.forms import ClockForm, SettingsForm
 from portal.tenants.icons import icons  # noqa: F401  its pages are found here
+from portal.tenants.welcome import welcome  # noqa: F401  and these
 from portal.web.fragments import render
 
 blueprint = PortalBlueprint("tenants", __name__, room="public")

@@ -119,7 +119,11 @@ def answer(status: int, code: str, message: str, headers: dict[str, str] | None 
     else:
         response = make_response(
             render_template(
-                "errors/error.html", status=status, message=message or _what(status), request_id=g.get("request_id")
+                "errors/error.html",
+                status=status,
+                code=code,
+                message=message or _what(status),
+                request_id=g.get("request_id"),
             ),
             status,
         )

@@ -28,6 +28,11 @@ OTHER_POLICIES = {
     ("tenants", "everybody_reads"),
     ("tenants", "own"),
     ("tenants", "owner"),
+    ("tenants", "steward"),
+    ("stored_files", "platform"),
+    ("notification_states", "platform"),
+    ("api_key_uses", "platform"),
+    ("business_staff", "platform"),
 }
 MAINTENANCE_POLICY = "maintenance"
 APPEND_ONLY = {"audit_entries", "audit_seals", "audit_roots", "audit_keys"}
@@ -154,6 +159,7 @@ def test_functions_that_act_for_their_owner_have_a_fixed_search_path(ask):
     assert {(schema, owner) for schema, _, owner, _ in rows} <= {
         ("ledger", "portal_ledger"),
         ("maintenance", "portal_maintenance"),
+        ("platform", "portal_steward"),
     }
 
 

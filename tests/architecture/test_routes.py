@@ -53,6 +53,7 @@ PUBLIC = {
     "telegram.join",
     "telegram.hook",
     "tenants.brand",
+    "tenant_welcome.begin",
     "tenant_icons.icon",
     "messages_public.unsubscribe",
     "identity.sign_in",

@@ -1,0 +1,74 @@
+"""What the operator does to a tenant: open it, stop it, let it go on, set its terms. Each is one call of one function."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from portal.kernel.primaries import home_of
+from portal.platform import audit
+from portal.platform.database import connected
+from portal.settings import MAIN
+from portal.tenants import hosts, start, starters
+from portal.tenants.service import create_tenant, refuse_slug
+
+
+def open_one(
+    operator_id: UUID,
+    *,
+    key: str,
+    slug: str,
+    name: str,
+    currency: str,
+    timezone: str,
+    locales: tuple[str, ...],
+    kind: str,
+    starter: str,
+    admin: str,
+    primary: str = MAIN,
+) -> UUID:
+    """A tenant that is usable when this returns; the same `key` twice, at once or after a crash, is one tenant.
+
+    `admin` gets an invitation by mail. Raises `SlugRefused`, `SlugTaken`.
+    """
+    refuse_slug(slug, key=key)
+    tenant_id = create_tenant(
+        slug,
+        name=name,
+        currency=currency,
+        timezone=timezone,
+        locales=locales,
+        kind=kind,
+        modules=starters.named(starter).modules,
+        primary=primary,
+        role="portal_platform",
+        key=key,
+        opening={"starter": starter, "business": name, "admin": admin},
+    )
+    audit.note("tenant.open", operator_id, tenant=slug, starter=starter)
+    start.finish(tenant_id)
+    return tenant_id
+
+
+def suspend(operator_id: UUID, tenant: Any, reason: str) -> None:
+    """Nobody signs in, no page and no call is answered, jobs wait; the reason is for operators."""
+    _call("SELECT platform.set_suspended(%s, %s)", tenant.id, reason)
+    audit.note("tenant.suspend", operator_id, tenant=tenant.slug, reason=reason)
+
+
+def resume(operator_id: UUID, tenant: Any) -> None:
+    """A suspended tenant goes on where it was."""
+    _call("SELECT platform.set_suspended(%s, NULL)", tenant.id)
+    audit.note("tenant.resume", operator_id, tenant=tenant.slug)
+
+
+def set_terms(operator_id: UUID, tenant: Any, *, modules: list[str], limits: dict[str, int]) -> None:
+    """Which modules the tenant may use, and how much of everything."""
+    _call("SELECT platform.set_terms(%s, %s, %s)", tenant.id, modules, Jsonb(limits))
+    audit.note("tenant.set_terms", operator_id, tenant=tenant.slug, modules=" ".join(modules), limits=limits)
+
+
+def _call(statement: str, tenant_id: UUID, *values: Any) -> None:
+    with connected(home_of(tenant_id)) as connection:
+        connection.execute(statement, (tenant_id, *values))
+    hosts.forget()
