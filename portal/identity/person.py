@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask_login import AnonymousUserMixin, UserMixin
 
-from portal.kernel.authz import OPERATOR, BUSINESS_ROLES, TENANT_ROLES, Permission
+from portal.kernel.authz import BUSINESS_ROLES, OPERATOR, TENANT_ROLES, Permission
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from portal.settings import settings
 from tests.cast import BOB, CAFE, CIRCLE, OLGA
 from tests.checked import CheckedClient
-from tests.platform.test_operator import ask, inside, operator  # noqa: F401  fixtures
+from tests.platform.test_operator import ask
 
 pytestmark = pytest.mark.commits
 PASSWORD = "lantern orchard seventeen"
@@ -29,7 +29,7 @@ def open_one(browser, **typed):
     return browser.submit("/tenants/new", form="tenant-form", **{**NEW, **typed})
 
 
-def test_a_tenant_is_usable_at_once_and_its_admin_comes_in_by_the_mail(inside, app, deliver, sink):  # noqa: F811
+def test_a_tenant_is_usable_at_once_and_its_admin_comes_in_by_the_mail(inside, app, deliver, sink):
     assert open_one(inside).status_code == 303
     assert ask("SELECT status, opening, currency FROM tenants WHERE slug = 'nord'") == [("active", None, "EUR")]
     deliver()
@@ -48,7 +48,7 @@ def test_a_tenant_is_usable_at_once_and_its_admin_comes_in_by_the_mail(inside, a
     assert CheckedClient(app, host="nord.localhost").get(link).status_code == 410
 
 
-def test_a_double_click_is_one_tenant(inside):  # noqa: F811
+def test_a_double_click_is_one_tenant(inside):
     page = inside.get("/tenants/new").text
     key = re.search(r'name="form_key"[^>]*value="([^"]+)"', page)[1]
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
@@ -60,7 +60,7 @@ def test_a_double_click_is_one_tenant(inside):  # noqa: F811
 
 def test_a_process_that_dies_halfway_leaves_nothing_that_answers_and_the_next_one_ends_it(
     inside, app, monkeypatch, visitor
-):  # noqa: F811
+):
     """Seen red with `status` set to active by `open_tenant` at once: a tenant without tiers answered."""
     from portal.tenants import start
 
@@ -96,7 +96,7 @@ def test_a_process_that_dies_halfway_leaves_nothing_that_answers_and_the_next_on
         ({"admin": "nobody"}, "e-mail"),
     ],
 )
-def test_what_cannot_be_is_refused(inside, typed, said):  # noqa: F811
+def test_what_cannot_be_is_refused(inside, typed, said):
     """B3: reserved labels and look-alikes."""
     answer = open_one(inside, **typed)
     assert answer.status_code == 422
@@ -104,11 +104,11 @@ def test_what_cannot_be_is_refused(inside, typed, said):  # noqa: F811
     assert ask("SELECT count(*) FROM tenants WHERE slug = 'nord'") == [(0,)]
 
 
-def page_of(inside, slug="circle"):  # noqa: F811
+def page_of(inside, slug="circle"):
     return f"/tenants/{ask('SELECT id FROM tenants WHERE slug = %s', slug)[0][0]}"
 
 
-def test_a_suspended_tenant_is_paused_for_everybody_and_goes_on_where_it_was(inside, visitor, sign_in, app):  # noqa: F811
+def test_a_suspended_tenant_is_paused_for_everybody_and_goes_on_where_it_was(inside, visitor, sign_in, app):
     from workers.periodic import each_tenant
 
     url = page_of(inside)
@@ -137,7 +137,7 @@ def test_a_suspended_tenant_is_paused_for_everybody_and_goes_on_where_it_was(ins
     assert "tenant.resume" not in log.split("<tbody>")[1]
 
 
-def test_what_waits_for_a_suspended_tenant_is_delivered_when_it_goes_on(inside, acting, app):  # noqa: F811
+def test_what_waits_for_a_suspended_tenant_is_delivered_when_it_goes_on(inside, acting, app):
     """Seen red without the branch in `workers/delivery.deliver`: the notice was written while the tenant was suspended."""
     from portal.identity.service import register_member
     from portal.platform.database import connected
@@ -155,7 +155,7 @@ def test_what_waits_for_a_suspended_tenant_is_delivered_when_it_goes_on(inside, 
     assert {tuple(row) for row in rows} == {("pending", 0)}
 
 
-def test_terms_are_kept_where_the_thing_is(inside, sign_in, acting):  # noqa: F811
+def test_terms_are_kept_where_the_thing_is(inside, sign_in, acting):
     from portal.identity.service import register_member
     from portal.tenants.limits import LimitReached
 
