@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     SMTP_URL: str = "smtp://127.0.0.1:1025"
     MAIL_FROM: str = "Krug <hello@krug.localhost>"
     TRANSLATIONS: Path | None = None
+    DNS_RESOLVER: str = ""  # address:port of the resolver that proves domains; empty: the system's own
     SMS_URL: str = ""  # https://SID:TOKEN@api.twilio.com?from=+15550100; empty: no text messages
     TELEGRAM_API_URL: str = "https://api.telegram.org"
     TELEGRAM_OAUTH_URL: str = "https://oauth.telegram.org"

@@ -379,11 +379,16 @@ def _note(seed, tenant, member, shop, staff, key):
 
     author = OLGA if tenant is CIRCLE else staff
     seed(tenant, _made(MemberNote, id=key, member_id=member.id, author_id=author.id, body="note", written_at=_now()))
+def _claim(seed, tenant, member, shop, staff, key):
+    from portal.tenants.models import DomainClaim
+
+    seed(tenant, _made(DomainClaim, id=key, host=f"{key}.example", token="0" * 32, created_at=_now()))
     return key
 
 
 MAKERS = {
     "note_id": _note,
+    "claim_id": _claim,
     "purchase_id": _purchase,
     "notification_id": _notification,
     "session_id": _session,
