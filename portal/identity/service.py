@@ -9,7 +9,7 @@ from flask_babel import gettext
 from sqlalchemy import delete, insert, or_, select
 
 from portal.extensions import db
-from portal.identity import cards, codes, contacts, passwords, sessions, words
+from portal.identity import cards, codes, contacts, passwords, queries, sessions, words
 from portal.identity.events import ContactChanged, MemberRegistered, PasswordChanged
 from portal.identity.models import ContactChange, DeviceSession, MemberWord, User
 from portal.kernel import clock
