@@ -1,8 +1,4 @@
-"""Roles and permissions: the matrix, roles of a circle's own, giving and taking (G1 to G3, S2, R14).
-
-Seen red: without `_refuse_fallen` the command that began after the role was taken is carried out (R14); without
-`with_for_update` in `refuse_last_admin` two admins who take the role from each other both succeed.
-"""
+"""Roles and permissions: the matrix, roles of a circle's own, giving and taking (G1 to G3, S2, R14)."""
 
 import threading
 

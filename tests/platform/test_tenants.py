@@ -61,7 +61,6 @@ def test_a_double_click_is_one_tenant(inside):
 def test_a_process_that_dies_halfway_leaves_nothing_that_answers_and_the_next_one_ends_it(
     inside, app, monkeypatch, visitor
 ):
-    """Seen red with `status` set to active by `open_tenant` at once: a tenant without tiers answered."""
     from portal.tenants import start
 
     def dies(_place):
@@ -138,7 +137,6 @@ def test_a_suspended_tenant_is_paused_for_everybody_and_goes_on_where_it_was(ins
 
 
 def test_what_waits_for_a_suspended_tenant_is_delivered_when_it_goes_on(inside, acting, app):
-    """Seen red without the branch in `workers/delivery.deliver`: the notice was written while the tenant was suspended."""
     from portal.identity.service import register_member
     from portal.platform.database import connected
     from workers.outbox import deliver_all

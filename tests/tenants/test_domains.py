@@ -64,10 +64,7 @@ def test_from_a_claim_to_the_first_address(sign_in, visitor, names):
 
 
 def test_somebody_elses_domain(sign_in, visitor, names):
-    """Both may claim it; the one whose token is there gets it, and the other one's button refuses.
-
-    Seen red with `activate_domain` looking at no claim.
-    """
+    """Both may claim it; the one whose token is there gets it, and the other one's button refuses."""
     olga, mallory = sign_in(OLGA), sign_in(MALLORY)
     add(olga)
     add(mallory)
