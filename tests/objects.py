@@ -379,6 +379,9 @@ def _note(seed, tenant, member, shop, staff, key):
 
     author = OLGA if tenant is CIRCLE else staff
     seed(tenant, _made(MemberNote, id=key, member_id=member.id, author_id=author.id, body="note", written_at=_now()))
+    return key
+
+
 def _claim(seed, tenant, member, shop, staff, key):
     from portal.tenants.models import DomainClaim
 
