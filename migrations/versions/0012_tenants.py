@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 SQL = Path(__file__).parents[1] / "sql" / "platform.sql"
 AT = sa.DateTime(timezone=True)
 COUNTED = ("stored_files", "notification_states", "api_key_uses", "business_staff")
