@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import request, url_for
@@ -15,6 +16,7 @@ from portal.extensions import db
 
 SIZE = 50
 COUNTED = 1000
+PLAIN = "!$'()*,/:;?@"  # left as they are in an address, as url_for leaves them
 
 
 @dataclass(slots=True)
@@ -116,4 +118,7 @@ def url_with(**changes: str | None) -> str:
     view = dict(request.view_args or {})
     if request.path.split("/")[1:2] in (["till"], ["desk"]) and "business" not in view:
         view["business"] = request.path.split("/")[2]
-    return url_for(request.endpoint or "", **view, **kept)
+    address = url_for(
+        request.endpoint or "", **view
+    )  # what was typed is no argument of url_for: it knows _scheme and the like
+    return f"{address}?{urlencode(kept, safe=PLAIN)}" if kept else address
