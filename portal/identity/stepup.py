@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from portal.identity import onward
 from portal.web.fragments import wants_fragment
+from portal.web.security import host_of
 
 P = ParamSpec("P")
 AGE = timedelta(minutes=5)
@@ -79,9 +80,9 @@ def kept() -> dict[str, Any] | None:
 def _page() -> str:
     """The page on which the person stands."""
     told = request.headers.get("HX-Current-URL") or request.referrer or ""
-    parts = urlsplit(told)
-    if parts.netloc != request.host:
+    if host_of(told) != request.host.lower():
         return "/me"
+    parts = urlsplit(told)
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 

@@ -5,19 +5,22 @@ import secrets
 import unicodedata
 from typing import Any
 
-from flask import g, redirect, url_for
+from flask import g, redirect, request, url_for
 from flask_babel import gettext, lazy_gettext
 from flask_login import current_user
 from flask_wtf import FlaskForm
+from flask_wtf.form import _Auto
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from werkzeug.datastructures import CombinedMultiDict, MultiDict
 from werkzeug.wrappers import Response
-from wtforms import Field, HiddenField, IntegerField, StringField
+from wtforms import Field, FileField, HiddenField, IntegerField, StringField
 from wtforms.validators import StopValidation, ValidationError
 from wtforms.widgets import TextInput
 
 from portal.kernel.money import AmountError, format_amount, parse_amount
 from portal.web.locale import current as locale
+from portal.web.security import SAFE
 
 LONGEST = 10_000
 
@@ -45,6 +48,16 @@ class PortalForm(FlaskForm):
             if issubclass(unbound_field.field_class, StringField) and clean not in filters:
                 unbound_field.kwargs["filters"] = [*filters, _quiet_clean]
             return unbound_field.bind(form=form, **options)
+
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
+            """What the page's own form sends: no JSON, and a file only where the form has a field for one (B10)."""
+            if formdata is not _Auto:
+                return formdata
+            if request.method in SAFE or not (request.form or request.files):
+                return None
+            wanted = {field.name for field in form if isinstance(field, FileField)}
+            files = MultiDict((name, file) for name, file in request.files.items(multi=True) if name in wanted)
+            return CombinedMultiDict([files, request.form])
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

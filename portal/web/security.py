@@ -3,11 +3,12 @@
 import secrets
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, g, request
+from flask import Flask, Response, abort, current_app, g, request
 
 from portal.settings import settings
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
+FORM = "application/x-www-form-urlencoded"
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; worker-src 'self'; manifest-src 'self'; style-src 'self';"
     " img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self'; form-action 'self';"
@@ -20,6 +21,7 @@ EXCEPTIONS = {  # endpoint → policy; a test holds the list against decisions.m
 
 def init_app(app: Flask) -> None:
     """Guard every answer of the app."""
+    app.before_request_funcs.setdefault(None, []).insert(0, _limit_forms)  # before CSRFProtect reads the form
     app.before_request(refuse_cross_site)
     app.after_request(_headers)
     app.jinja_env.globals["csp_nonce"] = csp_nonce
@@ -40,8 +42,24 @@ def refuse_cross_site() -> None:
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         abort(403)
     origin = request.headers.get("Origin")
-    if origin and origin != "null" and urlsplit(origin).netloc.lower() != request.host.lower():
+    if origin and origin != "null" and host_of(origin) != request.host.lower():
         abort(403)
+    if request.mimetype == FORM and sum(map(len, request.form.listvalues())) > current_app.config["MAX_FORM_PARTS"]:
+        abort(413)  # Werkzeug counts the parts of multipart forms only (B10)
+
+
+def _limit_forms() -> None:
+    """Werkzeug's MAX_FORM_MEMORY_SIZE is for multipart forms only: other ones would be read whole (B10)."""
+    if request.mimetype == FORM:
+        request.max_content_length = current_app.config["MAX_FORM_MEMORY_SIZE"]
+
+
+def host_of(address: str) -> str:
+    """`example.org:8000` of an address that somebody sent; '' where it is none."""
+    try:
+        return urlsplit(address).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _headers(response: Response) -> Response:
