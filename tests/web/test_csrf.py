@@ -15,7 +15,10 @@ from tests import cast
 from tests.architecture.test_access import MATRIX, ROLES, address, routes
 from tests.objects import objects
 
-ONE_CLICK = {"messages_public.create_unsubscription"}  # RFC 8058: the mail program holds nothing but the signed address
+ONE_CLICK = {  # RFC 8058: the mail program holds nothing but the signed address; Telegram shows its secret in a header
+    "messages_public.create_unsubscription",
+    "telegram.hook",
+}
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 OPS = "ops.localhost"
 MOVING = ["last_seen_at", "idle_until"]  # of a session that is in use, and Flask-Login's mark in it
