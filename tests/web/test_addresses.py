@@ -1,6 +1,6 @@
 """What stands behind the `?` of an address is somebody's text: no list makes an address of another kind from it (B8).
 
-Seen red with the arguments handed to url_for: `_method=POST` was a 500, and `_scheme=javascript&_external=1` a link that runs.
+Seen red with the arguments handed to url_for: `_method=POST` was a 500; `_scheme` and `_external` are arguments of url_for too.
 """
 
 import re
