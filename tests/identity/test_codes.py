@@ -75,7 +75,7 @@ def test_the_code_is_kept_nowhere_but_as_a_hash(sent, seen_by):
 
 @pytest.mark.parametrize("tries", [4, 5])
 def test_five_tries_and_the_right_code_comes_too_late(sent, acting, tries):
-    """S6. Seen red with `tries < :most` taken out."""
+    """S6."""
     challenge, code = sent()
     wrong = f"{(int(code) + 1) % 10**6:06d}"
     with acting(CIRCLE):
@@ -191,7 +191,7 @@ def test_a_number_that_does_not_exist_is_not_asked_for_ever(acting, deliver, tex
 
 @pytest.mark.commits
 def test_one_code_typed_sixteen_times_at_once_lets_in_once(app, acting, sent):
-    """R13's race for codes. Seen red with `used_at IS NULL` taken out of `_USE`: all five that had a try came in."""
+    """R13's race for codes."""
     challenge, code = sent()
     results, start = [], threading.Barrier(16)
 

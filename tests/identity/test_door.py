@@ -500,7 +500,7 @@ def test_next_survives_the_code(visitor, deliver, sink, texts):
 @pytest.mark.parametrize("way", ["sign in", "join", "reset"])
 def test_known_and_unknown_people_get_the_same_bytes(visitor, seen_by, sink, texts, way):
     """S7: answers and the pages they lead to are the same, byte for byte but for what was typed and the tokens of the
-    page; the same rows and the same work are written. Seen red with the page naming the channel of known people only.
+    page; the same rows and the same work are written.
     """
     seen = set()
     for contact in (ALICE.email, "alicf@circle.example", "+79120000101", "+79120000999"):

@@ -127,10 +127,7 @@ def test_recovery_codes_are_ten_of_80_bits_kept_as_hashes_and_open_once(acting, 
 
 
 def test_half_a_sign_in_reaches_the_second_factor_and_nothing_else(app, acting, visitor, seed, monkeypatch):
-    """S4, over every address: a half session gets exactly what a stranger gets, but where the route says HALF.
-
-    Seen red: the return for half sessions taken out of `enter_session`.
-    """
+    """S4, over every address: a half session gets exactly what a stranger gets, but where the route says HALF."""
     monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
     monkeypatch.setattr("portal.extensions.limiter.enabled", False)
     things = objects(seed)
@@ -347,10 +344,7 @@ def test_the_member_hears_of_each_factor(acting, deliver, seen_by):
 @pytest.mark.commits
 @pytest.mark.parametrize("way", [factors.APP, factors.RECOVERY])
 def test_of_two_who_use_one_code_at_once_one_comes_in(way, acting, visitor):
-    """R19: the same code from two browsers at the same moment, real threads and commits: one is let in.
-
-    Seen red: `last_step < step` taken out of the UPDATE; `used_at IS NULL` taken out of the other.
-    """
+    """R19: the same code from two browsers at the same moment, real threads and commits: one is let in."""
     secret, codes = app_of(acting, ALICE)
     clients = [by_password(visitor, ALICE) for _ in range(4)]
     for client in clients:

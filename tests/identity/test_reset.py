@@ -62,7 +62,7 @@ def test_alice_sets_a_new_password_by_a_link(visitor, sign_in, asked, deliver, s
 
 
 def test_looking_at_the_link_does_not_use_it_up(visitor, asked):
-    """S15: three scanners of mail open it before Alice does. Seen red with GET consuming."""
+    """S15: three scanners of mail open it before Alice does."""
     token = asked()
     for _ in range(3):
         page = visitor().get(f"/reset/{token}")
@@ -143,7 +143,7 @@ def test_to_unknown_people_nothing_is_sent(visitor, deliver, sink, seen_by):
 
 @pytest.mark.commits
 def test_one_link_sixteen_times_at_once_sets_one_password(app, acting, asked, visitor):
-    """R13: exactly one wins, and its password is the one that holds. Seen red with `used_at IS NULL` taken out."""
+    """R13: exactly one wins, and its password is the one that holds."""
     token = asked()
     winners = crowd(16, lambda n: use(acting, token, f"{NEW} number {n} of many"))
     assert len(winners) == 1
@@ -182,8 +182,7 @@ def test_a_reset_and_a_change_of_mail_at_once_are_one_or_the_other(
     app, acting, asked, sign_in, seen_by, deliver, sink, round_
 ):
     """R18: a thief with a session changes the e-mail while Alice resets. Either the change was first and the link to the
-    old e-mail is over, or the reset was first and the thief's session changes nothing. Seen red, both ways, with the
-    check of the session taken out of `change_contact` and that of the contact out of `resets.use`.
+    old e-mail is over, or the reset was first and the thief's session changes nothing.
     """
     token = asked()
     sign_in(ALICE)

@@ -252,7 +252,7 @@ def test_another_tenant_sees_nothing_of_it(opened, acting, sign_in, seen_by):
 
 @pytest.mark.commits
 def test_r20_two_admins_decide_at_the_same_moment_and_one_of_them_is_told(opened, acting, app):
-    """R20: approve and reject in parallel, one decision stands. Seen red without the row lock."""
+    """R20: approve and reject in parallel, one decision stands."""
     opened()
     for _ in range(8):
         with acting(CIRCLE, ALICE):

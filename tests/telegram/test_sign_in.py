@@ -69,7 +69,7 @@ def test_whoever_has_an_authenticator_app_owes_its_code_too(bot, acting, visitor
 
 
 def test_the_same_word_lets_in_once(bot, acting, visitor):
-    """S11. Seen red: `_BURN` without ON CONFLICT's refusal looked at."""
+    """S11."""
     linked(acting, EVE, NINA)
     word = bot.word(4242, NINA)
     assert arrive(visitor(csrf=True), bot, NINA, word=word).status_code == 303
@@ -209,7 +209,7 @@ def test_a_bot_is_connected_only_when_telegram_knows_it(telegram, sign_in, visit
 
 @pytest.mark.commits
 def test_one_telegram_two_members_at_once_one_wins(telegram, acting, seen_by):
-    """R16. Seen red: the identity looked up and then added, without the unique key."""
+    """R16."""
     start = threading.Barrier(8)
 
     def claim(person):

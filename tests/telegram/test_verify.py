@@ -1,8 +1,4 @@
-"""S11, TMA-1, TMA-2: what is taken for Telegram's word and what is not.
-
-Seen red: `signature` left out of the hash, `parse_qsl` in place of the raw query (a plus became a space), the check of
-doubled keys dropped, the future bound dropped, SHA256 and HMAC of the token exchanged.
-"""
+"""S11, TMA-1, TMA-2: what is taken for Telegram's word and what is not."""
 
 import hashlib
 import hmac
