@@ -41,6 +41,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "filename": Thing("mark.svg"),
         "kind": Thing("json"),
         "hook_id": Thing(uid(9001), uid(9002)),
+        "page": Thing("terms"),
     }
 
 

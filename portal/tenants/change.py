@@ -39,6 +39,12 @@ def update_tenant(*, region: str, **values: Any) -> None:
     journal().about("tenant", tenant_id)
 
 
+def locked_settings() -> dict[str, Any]:
+    """The tenant's `settings` as they are, the row held until the transaction ends."""
+    settings: dict[str, Any] = db.session.execute(_READ, {"id": current_tenant_id()}).one().settings
+    return settings
+
+
 @command("tenant.set")
 def put_setting(name: str, value: Any) -> None:
     """Set one entry of the tenant's `settings`; the caller drops `hosts`' memory after the commit."""

@@ -14,6 +14,7 @@ from portal.tenants.addresses import addresses  # noqa: F401  its pages are foun
 from portal.tenants.change import move_clock, update_tenant
 from portal.tenants.forms import ClockForm, SettingsForm
 from portal.tenants.icons import icons  # noqa: F401  its pages are found here
+from portal.tenants.legal_views import legal, legal_admin  # noqa: F401  and these
 from portal.tenants.welcome import welcome  # noqa: F401  and these
 from portal.web.fragments import render
 

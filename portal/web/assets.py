@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, g, request, url_for
 from markupsafe import Markup
 
 from portal.settings import ROOT
-from portal.tenants import brand, icons
+from portal.tenants import brand, icons, legal
 from portal.web import compression
 
 STATIC = ROOT / "static"
@@ -20,7 +20,13 @@ FONTS = "fonts/"  # the stylesheet names them itself, so they carry no digest: a
 def init_app(app: Flask) -> None:
     """Give the templates `asset`, `brand_href` and `ui`; let browsers keep what cannot change."""
     app.jinja_env.globals.update(
-        asset=asset, brand_href=brand_href, brand_icon=brand_icon, brand_ground=brand_ground, icon=icon, ui=Macros(app)
+        legal_pages=legal_pages,
+        asset=asset,
+        brand_href=brand_href,
+        brand_icon=brand_icon,
+        brand_ground=brand_ground,
+        icon=icon,
+        ui=Macros(app),
     )
     app.after_request(_keep)
     compression.init_app(app)
@@ -108,6 +114,11 @@ def _keep(response: Response) -> Response:
         if request.args.get("v") or path.startswith(FONTS):
             response.headers["Cache-Control"] = YEAR
     return response
+
+
+def legal_pages() -> list[tuple[str, str]]:
+    """The acting tenant's published legal pages and their names."""
+    return [(page, legal.page_name(page)) for page in legal.links()]
 
 
 def brand_icon(filename: str) -> str:

@@ -55,6 +55,7 @@ PUBLIC = {
     "tenants.brand",
     "tenant_welcome.begin",
     "tenant_icons.icon",
+    "legal.show",
     "messages_public.unsubscribe",
     "identity.sign_in",
     "identity.sign_in_by_passkey",

@@ -9,6 +9,7 @@ from flask_login import current_user
 from portal.identity import consents, onward
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN
+from portal.tenants import legal
 from portal.web.fragments import render
 
 KEY = "terms"
@@ -48,8 +49,11 @@ def terms() -> Any:
     """The terms that hold now."""
     ahead = onward.safe_path(request.values.get("next"))
     if request.method == "GET":
+        text = legal.found(consents.TERMS)
         return render(
             "identity/terms.html",
+            text=text,
+            text_html=legal.to_html(text.body) if text else "",
             ahead=ahead or "",
             version=consents.version(consents.TERMS),
             agreed=consents.agreed(current_user.id, consents.TERMS),
@@ -65,6 +69,7 @@ def show_consents() -> Any:
         "identity/consents.html",
         rows=consents.history(current_user.id),
         purpose_name=consents.purpose_name,
+        readable=legal.readable(),
         marketing=consents.agreed(current_user.id, consents.MARKETING) > 0,
     )
 
