@@ -81,9 +81,14 @@ def write(
         "locale": locale,
     }
     end = gettext("Stop these mails")
+    own: Mapping[str, str] = tenant.settings.get("mail") or {}
     mail = EmailMessage()
     mail["Subject"] = _line(said.title)
-    mail["From"] = Address(display_name=_line(tenant.name), addr_spec=parseaddr(settings().MAIL_FROM)[1])
+    mail["From"] = Address(
+        display_name=_line(own.get("from_name") or tenant.name), addr_spec=parseaddr(settings().MAIL_FROM)[1]
+    )
+    if own.get("reply_to"):
+        mail["Reply-To"] = address(own["reply_to"])
     mail["To"] = to
     mail["Auto-Submitted"] = "auto-generated"  # no out-of-office answers
     if stop:

@@ -11,6 +11,7 @@ from portal.kernel.authz import PUBLIC, Permission, PortalBlueprint
 from portal.tenants import brand as brands
 from portal.tenants import hosts
 from portal.tenants.addresses import addresses  # noqa: F401  its pages are found here
+from portal.tenants.announce import announcements, texts  # noqa: F401  and these
 from portal.tenants.change import move_clock, update_tenant
 from portal.tenants.forms import ClockForm, SettingsForm
 from portal.tenants.icons import icons  # noqa: F401  its pages are found here

@@ -21,6 +21,7 @@ def init_app(app: Flask) -> None:
     """Give the templates `asset`, `brand_href` and `ui`; let browsers keep what cannot change."""
     app.jinja_env.globals.update(
         legal_pages=legal_pages,
+        announced=announced,
         asset=asset,
         brand_href=brand_href,
         brand_icon=brand_icon,
@@ -114,6 +115,13 @@ def _keep(response: Response) -> Response:
         if request.args.get("v") or path.startswith(FONTS):
             response.headers["Cache-Control"] = YEAR
     return response
+
+
+def announced(room: str) -> dict[str, str] | None:
+    """The announcement on top of this room's pages."""
+    from portal.tenants.announce import banner
+
+    return banner(room)
 
 
 def legal_pages() -> list[tuple[str, str]]:
