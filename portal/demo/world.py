@@ -42,7 +42,7 @@ from portal.purchases.service import record_purchase
 from portal.purchases.wanted import Sale
 from portal.settings import settings
 from portal.telegram import service as telegram
-from portal.telegram.verify import Told
+from portal.telegram.signed import Told
 from portal.tenants import hosts
 from portal.tenants.hosts import tenant_named
 from portal.tenants.service import SlugTaken, create_tenant

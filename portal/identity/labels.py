@@ -26,6 +26,7 @@ def permissions() -> dict[str, str]:
         "members.find": gettext("find a member at the till"),
         "members.create": gettext("enrol members"),
         "members.erase": gettext("erase members"),
+        "members.impersonate": gettext("look through a member’s eyes"),
         "purchases.create": gettext("record purchases"),
         "purchases.refund": gettext("give refunds"),
         "desk.read": gettext("see the figures of a shop"),

@@ -6,6 +6,7 @@ in `device_sessions.data`. Redis is not asked at all: losing it logs nobody out.
 
 import copy
 import hashlib
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from flask import Flask, Response, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_babel import gettext
 from sqlalchemy import text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from portal.extensions import db, login_manager
 from portal.identity.models import DeviceSession
@@ -27,6 +30,8 @@ from portal.kernel.errors import LookingOnly, PortalError
 from portal.kernel.side import side_transaction
 from portal.settings import settings
 from portal.tenants.hosts import enter_tenant
+
+log = logging.getLogger(__name__)
 
 READING = {"GET", "HEAD", "OPTIONS"}
 WHILE_LOOKING = {"identity.stop_looking", "identity.language", "identity.theme", "static"}
@@ -91,11 +96,14 @@ class PortalSessionInterface(SecureCookieSessionInterface):
         elif session.modified and dict(session) != row.data:
             import json
 
-            db.session.rollback()  # the view is done: one request never holds two connections
-            side_transaction(
-                "UPDATE device_sessions SET data = cast(:data AS jsonb) WHERE tenant_id = :tenant AND id = :id",
-                {"data": json.dumps(dict(session), default=plain), "tenant": g.tenant_id, "id": row.id},
-            )
+            try:
+                db.session.rollback()  # the view is done: one request never holds two connections
+                side_transaction(
+                    "UPDATE device_sessions SET data = cast(:data AS jsonb) WHERE tenant_id = :tenant AND id = :id",
+                    {"data": json.dumps(dict(session), default=plain), "tenant": g.tenant_id, "id": row.id},
+                )
+            except (DBAPIError, PoolTimeout) as error:  # what was done is done, and its answer stands (F13)
+                log.warning("a session's data was not kept: %s", error)
 
 
 def init_app(app: Flask) -> None:

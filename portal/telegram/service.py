@@ -28,7 +28,7 @@ from portal.kernel.model import new_id
 from portal.kernel.side import side_transaction
 from portal.kernel.tenancy import current_tenant_id
 from portal.telegram import bot as api
-from portal.telegram import verify
+from portal.telegram import signed
 from portal.telegram.models import TelegramAccount, TelegramBot, TelegramLink
 from portal.web.locale import current as locale
 
@@ -100,25 +100,25 @@ def token() -> str:
     return vault.unseal(row.token, table="telegram_bots", column="token", row=row.id).decode()
 
 
-def told_by_app(raw: str) -> verify.Told:
+def told_by_app(raw: str) -> signed.Told:
     """Who opened the Mini App; its data lets in once. Raises `NotBelieved` or `NotFound`."""
     try:
-        told = verify.init_data(raw, token(), sessions.real_now())
-    except (verify.NotFromTelegram, verify.TooOld):
+        told = signed.init_data(raw, token(), sessions.real_now())
+    except (signed.NotFromTelegram, signed.TooOld):
         raise NotBelieved from None
     return _once(told)
 
 
-def told_by_widget(fields: Mapping[str, Any]) -> verify.Told:
+def told_by_widget(fields: Mapping[str, Any]) -> signed.Told:
     """Who came through Telegram's login; the fields let in once. Raises `NotBelieved` or `NotFound`."""
     try:
-        told = verify.login(fields, token(), sessions.real_now())
-    except (verify.NotFromTelegram, verify.TooOld):
+        told = signed.login(fields, token(), sessions.real_now())
+    except (signed.NotFromTelegram, signed.TooOld):
         raise NotBelieved from None
     return _once(told)
 
 
-def _once(told: verify.Told) -> verify.Told:
+def _once(told: signed.Told) -> signed.Told:
     """Use the data up, whatever becomes of the request (S11)."""
     db.session.rollback()  # one request never holds two connections
     if not side_transaction(_BURN, {"tenant": current_tenant_id(), "id": new_id(), "digest": told.digest}):
@@ -126,7 +126,7 @@ def _once(told: verify.Told) -> verify.Told:
     return told
 
 
-def enter(told: verify.Told, *, user_agent: str, ip: str, replaces: UUID | None = None) -> str | None:
+def enter(told: signed.Told, *, user_agent: str, ip: str, replaces: UUID | None = None) -> str | None:
     """Open a session for the member whose Telegram this is; returns its cookie, None when it is nobody's yet.
 
     Raises `access.Suspended`.
@@ -139,7 +139,7 @@ def enter(told: verify.Told, *, user_agent: str, ip: str, replaces: UUID | None 
 
 
 @command("session.open")
-def _open(user_id: UUID, told: verify.Told, *, user_agent: str, ip: str, replaces: UUID | None) -> str:
+def _open(user_id: UUID, told: signed.Told, *, user_agent: str, ip: str, replaces: UUID | None) -> str:
     member = db.session.scalars(select(User).where(User.id == user_id, *queries.listed())).one_or_none()
     if member is None:
         raise NotBelieved
@@ -153,7 +153,7 @@ def _open(user_id: UUID, told: verify.Told, *, user_agent: str, ip: str, replace
 
 
 @command("telegram.join", emits=(MemberRegistered,))
-def join(told: verify.Told, *, name: str, marketing: bool) -> UUID:
+def join(told: signed.Told, *, name: str, marketing: bool) -> UUID:
     """A stranger becomes a member by their Telegram, having agreed to the terms; returns the member's id.
 
     Raises `LinkedElsewhere` when another request was first, and what `register_member` raises.
@@ -165,7 +165,7 @@ def join(told: verify.Told, *, name: str, marketing: bool) -> UUID:
     return member_id
 
 
-def link(user_id: UUID, told: verify.Told) -> None:
+def link(user_id: UUID, told: signed.Told) -> None:
     """Tie a Telegram account to a signed-in member. Raises `LinkedElsewhere` or `AlreadyLinked`.
 
     One that is another member's stays theirs; staff find a note in the log of both (TMA-2).
@@ -180,7 +180,7 @@ def link(user_id: UUID, told: verify.Told) -> None:
 
 
 @command("telegram.link", emits=(IdentityLinked,))
-def _link(user_id: UUID, told: verify.Told) -> None:
+def _link(user_id: UUID, told: signed.Told) -> None:
     locked(user_id)
     journal().about("member", user_id)
     known = account_of(user_id)
@@ -196,7 +196,7 @@ def _link(user_id: UUID, told: verify.Told) -> None:
     emit(IdentityLinked(member_id=user_id, provider=PROVIDER))
 
 
-def _tie(user_id: UUID, told: verify.Told) -> None:
+def _tie(user_id: UUID, told: signed.Told) -> None:
     """The first to write the identity has it; a second one waits for the first's end and is refused (R16)."""
     now = sessions.real_now()
     mine = db.session.scalar(
@@ -245,7 +245,7 @@ def unlink(user_id: UUID) -> None:
     emit(IdentityUnlinked(member_id=user_id, provider=PROVIDER))
 
 
-def _names(told: verify.Told) -> dict[str, Any]:
+def _names(told: signed.Told) -> dict[str, Any]:
     return {
         "username": told.username,
         "first_name": told.first_name,
@@ -265,7 +265,7 @@ def offer_link(user_id: UUID) -> str:
     return secret
 
 
-def link_by_token(secret: str, told: verify.Told) -> bool:
+def link_by_token(secret: str, told: signed.Told) -> bool:
     """Tie the account of whoever sent this token to the bot; False when the token is none, used or too old.
 
     Raises `LinkedElsewhere` or `AlreadyLinked`.

@@ -16,7 +16,7 @@ from portal.kernel.errors import PortalError
 from portal.kernel.model import new_id
 from portal.kernel.side import side_transaction
 from portal.kernel.tenancy import current_tenant_id
-from portal.telegram import service, verify
+from portal.telegram import service, signed
 
 UNLINK = "unlink"
 LONGEST = 4096  # Telegram's own limit
@@ -84,18 +84,18 @@ def _stopped(update: Mapping[str, Any]) -> bool:
     return True
 
 
-def _sender(sender: Mapping[str, Any]) -> verify.Told | None:
+def _sender(sender: Mapping[str, Any]) -> signed.Told | None:
     number = sender.get("id")
     if not isinstance(number, int) or isinstance(number, bool) or sender.get("is_bot"):
         return None
-    if not 0 < number <= verify.LARGEST_ID:
+    if not 0 < number <= signed.LARGEST_ID:
         return None
-    return verify.Told(
+    return signed.Told(
         id=number,
-        first_name=verify.plain(sender.get("first_name")),
-        last_name=verify.plain(sender.get("last_name")),
-        username=verify.plain(sender.get("username")),
-        language=verify.plain(sender.get("language_code")),
+        first_name=signed.plain(sender.get("first_name")),
+        last_name=signed.plain(sender.get("last_name")),
+        username=signed.plain(sender.get("username")),
+        language=signed.plain(sender.get("language_code")),
         at=0,
         digest="",
     )
@@ -107,7 +107,7 @@ def _note(who: int, owner: UUID | None) -> None:
         side_transaction(_BEGUN, {**values, "id": new_id()})
 
 
-def _answer(told: verify.Told, owner: UUID | None, words: str) -> str:
+def _answer(told: signed.Told, owner: UUID | None, words: str) -> str:
     yes = words.casefold().rstrip(".!") in {"yes", gettext("yes")}
     asked = side_transaction(
         _ANSWERED, {"tenant": current_tenant_id(), "who": told.id, "reason": "answered" if yes else "left"}
@@ -137,7 +137,7 @@ def _answer(told: verify.Told, owner: UUID | None, words: str) -> str:
     )
 
 
-def _link(secret: str, told: verify.Told) -> str:
+def _link(secret: str, told: signed.Told) -> str:
     try:
         if service.link_by_token(secret, told):
             return gettext("Done: this Telegram is linked to your account at %(tenant)s.", tenant=g.tenant.name)

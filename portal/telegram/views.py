@@ -26,7 +26,7 @@ from portal.kernel.errors import PortalError
 from portal.messages.codes import spoken
 from portal.settings import settings as config
 from portal.telegram import bot as api
-from portal.telegram import service, talk, verify
+from portal.telegram import service, signed, talk
 from portal.telegram.forms import BotForm, NewcomerForm
 from portal.web.client import client_address
 from portal.web.fragments import render
@@ -128,7 +128,7 @@ def join() -> Any:
     if not kept or kept["until"] < _moment() or service.connected() is None:
         browser.pop(NEWCOMER, None)
         return redirect(url_for("identity.join"), code=303)
-    told = verify.Told(**kept["told"])
+    told = signed.Told(**kept["told"])
     form = NewcomerForm(data={"name": told.name}) if request.method == "GET" else NewcomerForm()
     if request.method == "GET":
         return render("telegram/join.html", form=form, told=told)
@@ -225,7 +225,7 @@ def _bot_page(form: BotForm, status: int = 200) -> Answer:
     return render("telegram/settings.html", form=form, bot=service.connected(), status=status)
 
 
-def _enter(told: verify.Told, ahead: str | None) -> Any:
+def _enter(told: signed.Told, ahead: str | None) -> Any:
     """In, or to the page where one becomes a member."""
     cookie = service.enter(
         told,
@@ -246,7 +246,7 @@ def _refused(error: PortalError) -> Answer:
 
 def _decoded(text: str) -> dict[str, Any] | None:
     """The object behind `tgAuthResult`: base64url of JSON."""
-    if len(text) > verify.LARGEST:
+    if len(text) > signed.LARGEST:
         return None
     try:
         fields = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))

@@ -62,7 +62,7 @@ def on_portal_error(error: PortalError) -> Response:
 
 def on_database(error: Exception) -> Response:
     """A lock that took too long is 503 with Retry-After, and so is a database that does not answer."""
-    db.session.rollback()
+    _give_up()
     sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None)
     if sqlstate in LOCKED:
         return on_portal_error(Busy())
@@ -79,11 +79,16 @@ def on_crash(error: Exception) -> Response:
     if isinstance(error, MemoryError) or getattr(error, "errno", None) in OUT_OF_ROOM:
         return _without_room(error)
     log.exception("%s %s failed", request.method, request.environ.get("krug.shown_path", request.path), exc_info=error)
+    _give_up()
+    return answer(500, "internal", "")
+
+
+def _give_up() -> None:
+    """Leave the transaction; a connection that is lost cannot even roll back, and the page must still be answered."""
     try:
         db.session.rollback()
-    except Exception:  # noqa: BLE001  the page must still be answered
+    except Exception:  # noqa: BLE001
         db.session.remove()
-    return answer(500, "internal", "")
 
 
 def _without_room(error: Exception) -> Response:

@@ -14,6 +14,7 @@ import psutil
 import psycopg
 
 from portal.embedded.process import Guarded
+from portal.kernel import primaries
 from tests.load.driver import Driver
 from tests.load.proof import Row
 from tests.load.world import World, disk, until
@@ -223,6 +224,8 @@ def _connections(world: World, _web: Guarded) -> Callable[[], None]:
     def give_back() -> None:
         with world.admin() as connection:
             connection.execute("ALTER ROLE portal_app CONNECTION LIMIT -1")
+        with world.app.app_context():
+            primaries.dispose()  # the proof's own were ended too
 
     return give_back
 

@@ -258,7 +258,9 @@ class World:
     def crashes(self) -> str:
         """The last defects that the web's log speaks of."""
         lines = (self.var / "log" / "web.log").read_text(errors="replace").splitlines()
-        return "\n".join([line[-3000:] for line in lines if "Traceback" in line or "failed" in line][-3:])
+        return "\n".join(
+            [line[:300] + " … " + line[-3000:] for line in lines if "Traceback" in line or "failed" in line][-3:]
+        )
 
     # what stands in the database
 
@@ -373,6 +375,7 @@ def acting(app, person: cast.Someone | None = None, tenant: cast.Community = cas
 
     from portal.identity.person import Person, StaffPost
     from portal.identity.sessions import acting_as
+    from portal.kernel.authz import BUSINESS_ROLES
     from portal.kernel.tenancy import tenant_scope
     from portal.tenants.hosts import tenant_by_id
 
@@ -380,7 +383,7 @@ def acting(app, person: cast.Someone | None = None, tenant: cast.Community = cas
     with app.app_context(), tenant_scope(tenant.id), acting_as(person and person.id, kind):
         g.tenant = tenant_by_id(tenant.id)
         if person:
-            posts = [StaffPost(tenant.shops[s].id, s, "", role, None) for s, role in person.posts]
+            posts = [StaffPost(tenant.shops[s].id, s, "", role, None, BUSINESS_ROLES[role]) for s, role in person.posts]
             g.person = Person(
                 id=person.id,
                 name=person.name,

@@ -13,6 +13,7 @@ from portal.extensions import db
 from portal.identity.person import Person, StaffPost
 from portal.kernel import clock
 from portal.kernel.audit import AuditEntry
+from portal.kernel.authz import BUSINESS_ROLES
 from portal.kernel.errors import NotFound
 from portal.kernel.model import new_id
 from portal.kernel.outbox import OutboxMessage
@@ -202,7 +203,7 @@ def test_another_tenants_purchase_does_not_exist(acting):
 
 
 def as_person(person, device):
-    posts = [StaffPost(CIRCLE.shops[s].id, s, "", role, None) for s, role in person.posts]
+    posts = [StaffPost(CIRCLE.shops[s].id, s, "", role, None, BUSINESS_ROLES[role]) for s, role in person.posts]
     g.person = Person(
         id=person.id,
         name=person.name,

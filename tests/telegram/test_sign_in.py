@@ -13,7 +13,7 @@ from portal.kernel.audit import AuditEntry
 from portal.messages.models import Notification
 from portal.telegram import service
 from portal.telegram.models import TelegramAccount, TelegramBot
-from portal.telegram.verify import Told
+from portal.telegram.signed import Told
 from tests.cast import ALICE, CIRCLE, EVE, GLOBEX, MALLORY, OLGA
 from tests.identity.test_factors import app_of
 

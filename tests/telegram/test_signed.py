@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.telegram import verify
+from portal.telegram import signed
 
 # The public vector of the Mini Apps documentation (init-data-golang): its bot exists for this purpose alone.
 PUBLIC_TOKEN = "7342037359:AAHI25ES9xCOMPokpYoz-p8XVrZUdygo2J4"
@@ -49,28 +49,28 @@ def widget(token=TOKEN, **more):
 
 
 def test_the_public_vector_is_telegrams_word_to_the_last_byte():
-    told = verify.init_data(PUBLIC, PUBLIC_TOKEN, THEN)
+    told = signed.init_data(PUBLIC, PUBLIC_TOKEN, THEN)
     assert (told.id, told.username, told.name) == (279058397, "vdkfrost", "Vladislav + - ? / Kibenko")
-    assert verify.by_third_party(PUBLIC, 7342037359)
+    assert signed.by_third_party(PUBLIC, 7342037359)
     for n in range(0, len(PUBLIC), 7):
         flipped = PUBLIC[:n] + ("x" if PUBLIC[n] != "x" else "y") + PUBLIC[n + 1 :]
         with pytest.raises(ValueError):
-            verify.init_data(flipped, PUBLIC_TOKEN, THEN)
+            signed.init_data(flipped, PUBLIC_TOKEN, THEN)
 
 
 def test_the_third_partys_check_knows_the_bot_and_the_key():
-    assert not verify.by_third_party(PUBLIC, 7342037358)
-    assert not verify.by_third_party(PUBLIC.replace("private", "public"), 7342037359)
-    assert not verify.by_third_party(PUBLIC.replace("&signature=TY", "&signature=!"), 7342037359)
+    assert not signed.by_third_party(PUBLIC, 7342037358)
+    assert not signed.by_third_party(PUBLIC.replace("private", "public"), 7342037359)
+    assert not signed.by_third_party(PUBLIC.replace("&signature=TY", "&signature=!"), 7342037359)
     other = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-    assert not verify.by_third_party(PUBLIC, 7342037359, other)
+    assert not signed.by_third_party(PUBLIC, 7342037359, other)
 
 
 def test_a_mini_app_of_our_own_bot_is_believed_in_any_order_and_with_any_field():
-    assert verify.init_data(mini_app(), TOKEN, NOW).name == "Ann + Bo"
-    assert verify.init_data(mini_app(order=["hash", "auth_date", "user"]), TOKEN, NOW).id == 77
-    assert verify.init_data(mini_app(query_id="AA+/=", newest_field="1", empty=""), TOKEN, NOW).id == 77
-    assert verify.init_data(mini_app(start_param="a+b", encode=lambda v: quote(v, safe="+/:")), TOKEN, NOW).id == 77
+    assert signed.init_data(mini_app(), TOKEN, NOW).name == "Ann + Bo"
+    assert signed.init_data(mini_app(order=["hash", "auth_date", "user"]), TOKEN, NOW).id == 77
+    assert signed.init_data(mini_app(query_id="AA+/=", newest_field="1", empty=""), TOKEN, NOW).id == 77
+    assert signed.init_data(mini_app(start_param="a+b", encode=lambda v: quote(v, safe="+/:")), TOKEN, NOW).id == 77
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_a_mini_app_of_our_own_bot_is_believed_in_any_order_and_with_any_field()
     ],
 )
 def test_what_telegram_did_not_say_is_refused(raw):
-    with pytest.raises(verify.NotFromTelegram):
-        verify.init_data(raw, TOKEN, NOW)
+    with pytest.raises(signed.NotFromTelegram):
+        signed.init_data(raw, TOKEN, NOW)
 
 
 def test_the_widget_is_believed_with_the_bots_own_secret_only():
-    told = verify.login(widget(id=77, last_name="Lee", photo_url="https://t.me/i/1.jpg"), TOKEN, NOW)
+    told = signed.login(widget(id=77, last_name="Lee", photo_url="https://t.me/i/1.jpg"), TOKEN, NOW)
     assert (told.id, told.name) == (77, "Ann Lee")
     for wrong in (
         widget("4242:another-bots"),
@@ -112,20 +112,20 @@ def test_the_widget_is_believed_with_the_bots_own_secret_only():
         {**widget(), "first_name": "\ud800"},
         {k: v for k, v in widget().items() if k != "hash"},
     ):
-        with pytest.raises(verify.NotFromTelegram):
-            verify.login(wrong, TOKEN, NOW)
+        with pytest.raises(signed.NotFromTelegram):
+            signed.login(wrong, TOKEN, NOW)
 
 
 @pytest.mark.parametrize(("seconds", "fine"), [(-301, False), (-299, True), (59, True), (61, False)])
 def test_five_minutes_back_and_one_ahead(seconds, fine):
     """decisions.md: login auth_date at most 5 min old; TMA-2: not more than 60 s in the future."""
     for check, said in (
-        (verify.login, widget(auth_date=at(seconds))),
-        (verify.init_data, mini_app(auth_date=at(seconds))),
+        (signed.login, widget(auth_date=at(seconds))),
+        (signed.init_data, mini_app(auth_date=at(seconds))),
     ):
         if fine:
             assert check(said, TOKEN, NOW).id == 77
         else:
-            with pytest.raises(verify.TooOld):
+            with pytest.raises(signed.TooOld):
                 check(said, TOKEN, NOW)
-    assert verify.login(widget(auth_date=at(-1000)), TOKEN, NOW, timedelta(hours=1)).id == 77
+    assert signed.login(widget(auth_date=at(-1000)), TOKEN, NOW, timedelta(hours=1)).id == 77
