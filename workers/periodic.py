@@ -53,6 +53,14 @@ def seal() -> None:
     each_tenant(lambda: _until_done(seal_some))
 
 
+@task(Queue.FAST, name="wallets.seal", timeout=120)
+def seal_ledgers() -> None:
+    """Seal what was posted to the ledgers (WAL-9)."""
+    from portal.wallets.seals import seal as seal_some
+
+    each_tenant(lambda: _until_done(seal_some))
+
+
 @task(Queue.FAST, name="wallets.fold", timeout=60)
 def fold() -> None:
     """Checkpoints of lazy accounts (D19)."""

@@ -2,6 +2,7 @@
 
 SCHEDULE: dict[str, int] = {
     "audit.seal": 30,
+    "wallets.seal": 30,
     "wallets.fold": 30,
     "wallets.sweep": 60,
     "jobs.revive": 120,

@@ -167,6 +167,7 @@ def _machine_acts() -> dict[str, str]:
         "delivery.replay": gettext("sent a message again"),
         "delivery.replay_all": gettext("sent messages again"),
         "audit.export": gettext("downloaded the audit log"),
+        "ledger.seal": gettext("sealed the ledger"),
         "audit.seal": gettext("sealed the audit log"),
         "audit.sign": gettext("signed the audit log"),
         "api.purge_keys": gettext("dropped old answers of the API"),

@@ -7,14 +7,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flask import g
-from sqlalchemy import Select, and_, false, select, text, union_all
+from sqlalchemy import Select, and_, false, select, union_all
 
 from portal.audit.models import AuditKey, AuditRoot, AuditSeal
 from portal.extensions import db
 from portal.identity.models import User
 from portal.identity.queries import matching
 from portal.kernel.audit import AuditEntry
-from portal.kernel.tenancy import current_tenant_id
 from portal.partners.models import ApiKey, Business
 
 NAMED: dict[str, Any] = {"member": User, "business": Business, "api_key": ApiKey}
@@ -92,18 +91,6 @@ def _day(value: str | None, later: int = 0) -> datetime | None:
 
 
 LAST = 30  # seals and signed roots on the page of the chain
-_OPEN = text("""
-SELECT count(*) AS count, min(recorded_at) AS since FROM (
-    SELECT recorded_at FROM audit_entries e WHERE e.tenant_id = :t
-       AND (e.xact_id, e.seq) > (
-           coalesce((SELECT through_xact FROM audit_seals WHERE tenant_id = :t ORDER BY n DESC LIMIT 1), '0'),
-           coalesce((SELECT to_seq FROM audit_seals WHERE tenant_id = :t ORDER BY n DESC LIMIT 1), 0))
-     LIMIT 10001) e""")
-
-
-def unsealed() -> Any:
-    """How many entries are not sealed yet (10,001 for more), and since when."""
-    return db.session.execute(_OPEN, {"t": current_tenant_id()}).one()
 
 
 def last_seals() -> Sequence[Any]:

@@ -1,14 +1,7 @@
-"""Sealing the audit log (security.md 11, D20): apart from writing it, so that no command waits for another's hash.
+"""Sealing the audit log, and signing its newest seal once a day (security.md 11, D20)."""
 
-A seal takes entries whose transactions are all settled, in the order `(xact_id, seq)`; so nothing can slip in among what
-is sealed. What is not sealed yet is as old as the longest writing transaction and the pause of the sealer: 60 s at most
-while none is longer than 30 s.
-"""
-
-import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from hashlib import sha256
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,55 +10,31 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import select, text
 
-from portal.audit import merkle
 from portal.audit.events import AuditSigned
 from portal.audit.models import AuditKey, AuditRoot, AuditSeal
 from portal.extensions import db
 from portal.identity.models import TenantRole
+from portal.kernel.chain import Chain, moment, utc
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 from portal.kernel.vault import seal as locked_away
 from portal.kernel.vault import unseal
+from portal.wallets import seals as ledger
 
-MOST = 1000  # entries a seal
-NOTHING = "0" * 64  # what stands before the first seal
 FORMAT = "krug-audit-root-1"
 SIGNED = ("format", "tenant", "n", "entries", "hash", "signed_at")
-_UTC = """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS {0}"""
-# All that an entry says, as text: `changes` as PostgreSQL writes it, since JSON's own numbers know no limits.
-ROW = (
-    "e.seq, e.id::text AS id, e.action, e.actor_id::text AS actor_id, e.actor_kind, e.on_behalf_of::text AS on_behalf_of,"
-    " e.object_type, e.object_id::text AS object_id, e.changes::text AS changes, e.reason, e.ip, e.request_id,"
-    f" {_UTC.format('occurred_at')}, {_UTC.format('recorded_at')}"
+CHAIN = Chain(
+    name="audit",
+    model=AuditSeal,
+    table="audit_entries",
+    # All that an entry says, as text: `changes` as PostgreSQL writes it, since JSON's own numbers know no limits.
+    row="r.seq, r.id::text AS id, r.action, r.actor_id::text AS actor_id, r.actor_kind, r.on_behalf_of::text AS on_behalf_of,"
+    " r.object_type, r.object_id::text AS object_id, r.changes::text AS changes, r.reason, r.ip, r.request_id,"
+    f" {utc('r.occurred_at')} AS occurred_at, {utc('r.recorded_at')} AS recorded_at",
+    one="entry",
+    many="entries",
 )
-_NEXT = text(f"""
-SELECT {ROW}, e.xact_id::text AS xact, clock_timestamp() AS sealed_at FROM audit_entries e
- WHERE e.tenant_id = :t AND (e.xact_id, e.seq) > (cast(:xact AS xid8), :seq)
-   AND e.xact_id < pg_snapshot_xmin(pg_current_snapshot())
- ORDER BY e.xact_id, e.seq LIMIT :most""")
-_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('audit:' || cast(:t AS text), 0))")
-log = logging.getLogger(__name__)
-
-
-def leaf_of(row: Mapping[str, Any]) -> bytes:
-    """The leaf of an entry: the hash of its RFC 8785 form. `row` has the columns of `ROW`."""
-    return merkle.leaf(rfc8785.dumps(dict(row)))
-
-
-def hash_of(seal: Any) -> str:
-    """h(n) = SHA-256(h(n-1) ‖ RFC 8785(the seal))."""
-    told = {
-        "tenant": str(seal.tenant_id),
-        "n": seal.n,
-        "from_seq": seal.from_seq,
-        "to_seq": seal.to_seq,
-        "count": seal.count,
-        "entries": seal.entries,
-        "leaf_root": seal.leaf_root,
-        "sealed_at": _moment(seal.sealed_at),
-    }
-    return sha256(bytes.fromhex(seal.prev_hash) + rfc8785.dumps(told)).hexdigest()
 
 
 @command("audit.seal")
@@ -75,42 +44,7 @@ def seal() -> int:
     It is no act of anybody and leaves no entry, which would have to be sealed in turn.
     """
     journal().unchanged()
-    tenant = current_tenant_id()
-    if not db.session.scalar(_ALONE, {"t": tenant}):
-        return 0
-    head = newest()
-    values = {"t": tenant, "xact": head.through_xact if head else "0", "seq": head.to_seq if head else 0, "most": MOST}
-    rows = [dict(row) for row in db.session.execute(_NEXT, values).mappings()]
-    if not rows:
-        return 0
-    ends = [(row.pop("xact"), row.pop("sealed_at")) for row in rows]
-    made = AuditSeal(
-        tenant_id=tenant,
-        n=head.n + 1 if head else 1,
-        from_seq=rows[0]["seq"],
-        to_seq=rows[-1]["seq"],
-        count=len(rows),
-        entries=(head.entries if head else 0) + len(rows),
-        seqs=[row["seq"] for row in rows],
-        leaf_root=merkle.root([leaf_of(row) for row in rows]).hex(),
-        prev_hash=head.hash if head else NOTHING,
-        through_xact=ends[-1][0],
-        sealed_at=ends[-1][1],
-    )
-    made.hash = hash_of(made)
-    db.session.add(made)
-    log.info("audit log of %s: seal %s, %s entries, %s", tenant, made.n, made.entries, made.hash)
-    return len(rows)
-
-
-_HEAD = text("""
-SELECT n, to_seq, through_xact::text AS through_xact, entries, hash, sealed_at FROM audit_seals
- WHERE tenant_id = :t ORDER BY n DESC LIMIT 1""")
-
-
-def newest() -> Any:
-    """The last seal, or None."""
-    return db.session.execute(_HEAD, {"t": current_tenant_id()}).one_or_none()
+    return CHAIN.add()
 
 
 @command("audit.sign", emits=(AuditSigned,))
@@ -119,7 +53,7 @@ def sign() -> bool:
 
     That it was signed is an entry too: a day with nothing else in it is not signed again.
     """
-    head, last = newest(), newest_root()
+    head, last = CHAIN.newest(), newest_root()
     if head is None or (last and head.entries - last.entries <= 1):
         journal().unchanged()
         return False
@@ -130,6 +64,8 @@ def sign() -> bool:
     made.signature = private.sign(_told(document(made))).hex()
     db.session.add(made)
     journal().about("tenant", current_tenant_id())
+    if postings := ledger.CHAIN.newest():
+        journal().note("ledger_seals", postings.n, {"hash": [None, postings.hash]})
     for member_id in _admins():
         emit(AuditSigned(member_id=member_id, n=head.n, entries=head.entries, hash=head.hash, signature=made.signature))
     return True
@@ -148,7 +84,7 @@ def document(root: Any) -> dict[str, Any]:
         "n": root.n,
         "entries": root.entries,
         "hash": root.hash,
-        "signed_at": _moment(root.signed_at),
+        "signed_at": moment(root.signed_at),
         "public_key": root.public_key,
         "signature": root.signature,
     }
@@ -187,7 +123,3 @@ def _admins() -> Sequence[UUID]:
 def _now() -> datetime:
     now: datetime = db.session.scalar(text("SELECT clock_timestamp()"))
     return now
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

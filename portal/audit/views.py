@@ -15,6 +15,7 @@ from portal.extensions import db
 from portal.kernel.audit import AuditEntry
 from portal.kernel.authz import Permission, PortalBlueprint
 from portal.kernel.commands import command, journal
+from portal.wallets import seals as ledger
 from portal.web import csv
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
@@ -64,11 +65,13 @@ def entry(audit_id: UUID) -> Response:
 
 @blueprint.route("/admin/audit/chain", permission=P.AUDIT_READ)
 def chain() -> Response:
-    """The seals over the log, what is not sealed yet, and the roots that were signed (security.md 11)."""
+    """The seals over the log and the ledger, what is not sealed yet, the roots that were signed (security.md 11, WAL-9)."""
     return render(
         "audit/chain.html",
-        head=seals.newest(),
-        open=queries.unsealed(),
+        head=seals.CHAIN.newest(),
+        open=seals.CHAIN.unsealed(),
+        postings=ledger.CHAIN.newest(),
+        open_postings=ledger.CHAIN.unsealed(),
         shown=queries.last_seals(),
         roots=queries.signed_roots(),
         public_key=queries.public_key(),

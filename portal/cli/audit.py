@@ -29,7 +29,7 @@ def audit() -> None:
 def verify(slug: str, kept: tuple[Path, ...]) -> None:
     """Check every sealed entry, the chain of seals and the signed roots; exit 1 when anything does not fit."""
     app = application()
-    from portal.audit.seals import newest
+    from portal.audit.seals import CHAIN
     from portal.audit.verify import broken
     from portal.kernel import primaries
     from portal.kernel.tenancy import tenant_scope
@@ -43,7 +43,7 @@ def verify(slug: str, kept: tuple[Path, ...]) -> None:
                 continue
             with tenant_scope(tenant_id):
                 found = broken([root for root in roots if root["tenant"] == str(tenant_id)])
-                head = newest()
+                head = CHAIN.newest()
             seen.add(str(tenant_id))
             for difference in found[:TOLD]:
                 click.echo(f"{name}: {difference}", err=True)

@@ -15,11 +15,12 @@ def ledger() -> None:
 @ledger.command()
 @click.option("--tenant", "slug", default="", help="Only this one.")
 def verify(slug: str) -> None:
-    """Re-check sums, lots, versions and balances; exit 1 on the first difference."""
+    """Re-check sums, lots, versions, balances and the chain of seals; exit 1 when anything does not fit."""
     app = application()
     from portal.kernel import primaries
     from portal.kernel.tenancy import tenant_scope
     from portal.tenants.hosts import every_tenant
+    from portal.wallets.seals import CHAIN
     from portal.wallets.verify import verify as differences_of
 
     wrong = 0
@@ -29,9 +30,11 @@ def verify(slug: str) -> None:
                 continue
             with tenant_scope(tenant_id):
                 found = differences_of()
+                head = CHAIN.newest()
             for difference in found[:20]:
                 click.echo(f"{name}: {difference}", err=True)
             wrong += len(found)
-            click.echo(f"{name}: {'clean' if not found else f'{len(found)} differences'}")
+            state = f"{head.entries} postings in {head.n} seals" if head else "nothing sealed yet"
+            click.echo(f"{name}: {state}, {f'{len(found)} differences' if found else 'clean'}")
         primaries.dispose()
     sys.exit(1 if wrong else 0)

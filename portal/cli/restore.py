@@ -28,13 +28,15 @@ UPDATE wallet_accounts w SET posted = w.posted + tail.sum
          WHERE a.lazy AND e.account_version IS NULL AND e.xact_id >= a.folded_through GROUP BY 1, 2) tail
  WHERE w.tenant_id = tail.tenant_id AND w.id = tail.account_id
 """
-# Seals name their entries, so the audit log stays as it was sealed; what was not sealed yet must come after the last seal.
-_SEALED = "UPDATE audit_seals SET through_xact = '4'"
+# Seals name their rows, so a log stays as it was sealed; what was not sealed yet must come after the last seal, and before
+# whatever will be written.
+_SEALED = "UPDATE {seals} SET through_xact = '4'"
 _UNSEALED = """
-WITH sealed AS MATERIALIZED (SELECT tenant_id, unnest(seqs) AS seq FROM audit_seals)
-UPDATE audit_entries e SET xact_id = pg_current_xact_id()
+WITH sealed AS MATERIALIZED (SELECT tenant_id, unnest(seqs) AS seq FROM {seals})
+UPDATE {table} e SET xact_id = '5'
  WHERE NOT EXISTS (SELECT 1 FROM sealed s WHERE s.tenant_id = e.tenant_id AND s.seq = e.seq)
 """
+_CHAINS = (("audit_seals", "audit_entries"), ("ledger_seals", "ledger_transactions"))
 _CHECKPOINTS = "UPDATE wallet_accounts SET folded_through = pg_current_xact_id() WHERE lazy"
 _XID_COLUMNS = """
 SELECT c.relname, a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -139,9 +141,11 @@ def _mend(url: str, *, copy: bool) -> None:
                 back = sql.SQL("ALTER TABLE {table} ALTER {column} SET DEFAULT {default}")
                 connection.execute(back.format(**names, default=sql.SQL(default)))
         connection.execute(_CHECKPOINTS)
-        if connection.execute("SELECT to_regclass('audit_seals') IS NOT NULL").fetchone() == (True,):  # else older
-            connection.execute(_SEALED)
-            connection.execute(_UNSEALED)
+        for seals, table in _CHAINS:
+            if connection.execute("SELECT to_regclass(%s) IS NOT NULL", (seals,)).fetchone() == (True,):  # else older
+                names = {"seals": sql.Identifier(seals), "table": sql.Identifier(table)}
+                connection.execute(sql.SQL(_SEALED).format(**names))
+                connection.execute(sql.SQL(_UNSEALED).format(**names))
         if copy:
             connection.execute(_HOLD)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.kernel.chain import Seal
 from portal.kernel.model import Model, TenantOwned, Xid8, pii, recorded_at, tenant_fk
 
 
@@ -53,6 +54,7 @@ class LedgerTransaction(TenantOwned, Model):
             postgresql_where=text("reverses_id IS NOT NULL"),
         ),
         Index(None, "tenant_id", "member_id", "seq"),
+        Index(None, "tenant_id", "xact_id", "seq"),
         Index(None, "tenant_id", "caused_by"),
         CheckConstraint("status IN ('pending','success','failed','cancelled')", name="status"),
         CheckConstraint("amount > 0", name="amount"),
@@ -178,3 +180,9 @@ class LotAllocation(TenantOwned, Model):
     lot_id: Mapped[UUID]
     amount: Mapped[int]
     recorded_at: Mapped[datetime] = recorded_at()
+
+
+class LedgerSeal(Seal, Model):
+    """A seal over postings with their entries and allocations."""
+
+    __tablename__ = "ledger_seals"

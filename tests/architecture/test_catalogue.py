@@ -35,7 +35,7 @@ OTHER_POLICIES = {
     ("business_staff", "platform"),
 }
 MAINTENANCE_POLICY = "maintenance"
-APPEND_ONLY = {"audit_entries", "audit_seals", "audit_roots", "audit_keys"}
+APPEND_ONLY = {"audit_entries", "audit_seals", "audit_roots", "audit_keys", "ledger_seals"}
 LEDGER = {"wallet_accounts", "ledger_transactions", "ledger_entries", "lots", "lot_allocations"}
 
 

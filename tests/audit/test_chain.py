@@ -12,11 +12,13 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import func, select
 
-from portal.audit import merkle, seals
+from portal.audit import seals
 from portal.audit.models import AuditRoot, AuditSeal
 from portal.audit.verify import broken
 from portal.cli import main
 from portal.extensions import db
+from portal.kernel import chain as chains
+from portal.kernel import merkle
 from portal.kernel.audit import AuditEntry
 from portal.kernel.commands import command, journal
 from portal.partners import service
@@ -82,7 +84,7 @@ def superuser():
 @pytest.fixture
 def chain(acting, monkeypatch):
     """Three seals of four, four and two entries of one circle, and one of another."""
-    monkeypatch.setattr(seals, "MOST", 4)
+    monkeypatch.setattr(chains, "MOST", 4)
     rename(acting, [f"Par {n}" for n in range(10)])
     rename(acting, ["Elsewhere"], GLOBEX, MALLORY, FOREIGN_CAFE)
     assert sealed(acting) == [4, 4, 2]
@@ -98,7 +100,7 @@ def test_nothing_but_the_log_is_sealed_and_nothing_twice(acting, chain):
     with acting(CIRCLE):
         rows = db.session.scalars(select(AuditSeal).order_by(AuditSeal.n)).all()
         assert [(row.n, row.count, row.entries) for row in rows] == [(1, 4, 4), (2, 4, 8), (3, 2, 10), (4, 1, 11)]
-        assert rows[0].prev_hash == seals.NOTHING
+        assert rows[0].prev_hash == chains.NOTHING
         assert [row.prev_hash for row in rows[1:]] == [row.hash for row in rows[:-1]]
         assert db.session.scalar(select(func.count(AuditEntry.id))) == 11  # sealing is no act
 
@@ -338,7 +340,7 @@ def test_the_page_tells_how_it_stands_and_gives_the_root(acting, chain, sign_in)
     _, root = signed(acting)
     for who in (OLGA, FRANK):
         page = sign_in(who).get(PAGE).text
-        for text in ("10 entries", root["hash"], root["public_key"], "audit-root-3.json"):
+        for text in ("10 entries", "portal ledger verify", root["hash"], root["public_key"], "audit-root-3.json"):
             assert text in page, text
     link = page.split("/admin/audit/roots/")[1].split('"')[0]
     file = sign_in(OLGA).get(f"/admin/audit/roots/{link}")
