@@ -42,6 +42,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "kind": Thing("json"),
         "hook_id": Thing(uid(9001), uid(9002)),
         "page": Thing("terms"),
+        "problem": Thing("not_found"),
     }
 
 

@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
-from flask import Response, current_app, g, jsonify, request
+from flask import Response, abort, current_app, g, jsonify, redirect, request, url_for
 
 from portal.api import problems, sandbox
+from portal.api.codes import codes
 from portal.kernel.authz import PUBLIC, PortalBlueprint
 from portal.partners.keys import own_prefix
+from portal.settings import settings
 from portal.web.fragments import render
 
 SECURITY: dict[str, Any] = {
@@ -62,8 +64,22 @@ def openapi() -> Response:
 def docs() -> Any:
     """The same for people, with examples that run."""
     return render(
-        "api/docs.html", spec=spec(), sections=sections(), base=_base(), prefix=own_prefix(), sandbox=sandbox.url()
+        "api/docs.html",
+        groups=groups(),
+        codes=codes(),
+        base=_base(),
+        prefix=own_prefix(),
+        sandbox=sandbox.url(),
+        rate=settings().API_RATE,
     )
+
+
+@pages.route("/problems/<problem>", permission=PUBLIC)
+def problem_type(problem: str) -> Any:
+    """Where the `type` of a problem leads: its line on the page."""
+    if problem not in {known.code for known in codes()}:
+        abort(404)
+    return redirect(f"{url_for('api_docs.docs')}#{problem}")
 
 
 def spec() -> dict[str, Any]:
@@ -134,15 +150,15 @@ def _schema(model: Any) -> dict[str, Any]:
     return found
 
 
-def sections() -> list[dict[str, Any]]:
-    """The operations in the order of the code, with their fields and a command to copy."""
+def groups() -> dict[str, list[dict[str, Any]]]:
+    """The operations by what they are about, in the order of the code, with their fields and examples to copy."""
     made = spec()
-    found = []
+    found: dict[str, list[dict[str, Any]]] = {}
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             schema = _resolved(made, body)
-            found.append(
+            found.setdefault(operation["tags"][0], []).append(
                 {
                     "id": operation["operationId"].replace("_", "-"),
                     "method": method.upper(),
@@ -153,6 +169,7 @@ def sections() -> list[dict[str, Any]]:
                     "fields": _fields(made, schema),
                     "answers": [(s, r["description"]) for s, r in sorted(operation["responses"].items())],
                     "curl": _curl(method, path, schema.get("example")),
+                    "python": _python(method, path, schema.get("example")),
                 }
             )
     return found
@@ -181,18 +198,42 @@ def _fields(made: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> l
     return rows
 
 
-def _curl(method: str, path: str, example: Any) -> str:
-    address = _base() + path.replace("{card_or_phone}", "500000001015").replace("{purchase_id}", "$PURCHASE_ID")
+def _address(path: str) -> str:
+    return _base() + path.replace("{card_or_phone}", "500000001015")
+
+
+def _example(example: Any) -> Any:
     if example and "currency" in example and g.get("tenant"):
-        example = {**example, "currency": g.tenant.currency}
+        return {**example, "currency": g.tenant.currency}
+    return example
+
+
+def _curl(method: str, path: str, example: Any) -> str:
+    address = _address(path).replace("{purchase_id}", "$PURCHASE_ID")
     lines = [f'curl "{address}"', '  -H "Authorization: Bearer $KRUG_KEY"']
     if method == "post":
         lines += [
             '  -H "Content-Type: application/json"',
             f'  -H "Idempotency-Key: {example["external_id"]}"',
-            f"  -d '{json.dumps(example)}'",
+            f"  -d '{json.dumps(_example(example))}'",
         ]
     return " \\\n".join(lines)
+
+
+def _python(method: str, path: str, example: Any) -> str:
+    """With requests, as most tills' programs would."""
+    address = repr(_address(path)).replace("'", '"')
+    if "{purchase_id}" in address:
+        address = f"f{address}".replace("{purchase_id}", "{os.environ['PURCHASE_ID']}")
+    headers = ['"Authorization": f"Bearer {os.environ[\'KRUG_KEY\']}"']
+    lines = ["import os, requests", "", f"answer = requests.{method}(", f"    {address},"]
+    if method == "post":
+        headers.append(f'"Idempotency-Key": "{example["external_id"]}"')
+    lines.append("    headers={" + ", ".join(headers) + "},")
+    if method == "post":
+        lines.append(f"    json={_example(example)!r},")
+    lines += ["    timeout=10,", ")", "answer.raise_for_status()", "print(answer.json())"]
+    return "\n".join(lines)
 
 
 def _base() -> str:

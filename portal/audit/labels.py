@@ -49,6 +49,7 @@ def actions() -> dict[str, str]:
         "tenant.move_clock": gettext("moved the sandbox’s clock"),
         "vault.rewrap": gettext("put the keys of secrets under a new master key"),
         "sandbox.furnish": gettext("set up the shop of the API’s examples"),
+        "sandbox.test_key": gettext("made a test key"),
         **_machine_acts(),
     }
 

@@ -327,10 +327,10 @@ def _send_cookie(response: Response) -> Response:
 
 @contextmanager
 def acting_as(actor_id: UUID | None, kind: str) -> Iterator[None]:
-    """Name who acts where no browser does: API keys, jobs, the command line."""
-    before = g.get("actor_id"), g.get("actor_kind")
-    g.actor_id, g.actor_kind = actor_id, kind
+    """Name who acts where no browser does: API keys, jobs, the command line; a session that is there counts for nothing."""
+    before = g.get("actor_id"), g.get("actor_kind"), g.get("standing")
+    g.actor_id, g.actor_kind, g.standing = actor_id, kind, None
     try:
         yield
     finally:
-        g.actor_id, g.actor_kind = before
+        g.actor_id, g.actor_kind, g.standing = before

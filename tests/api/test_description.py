@@ -44,3 +44,37 @@ def test_a_route_without_a_permission_and_a_plain_route_do_not_import():
         blueprint.get("/x")(lambda: None)
     with pytest.raises(TypeError):
         blueprint.route("/x")
+
+
+def test_every_code_that_a_call_may_be_refused_with_is_explained(app, visitor):
+    """WAL-10, RFC 9457: the table, and the `type` of a problem leads to its line."""
+    import re
+
+    from portal.api.codes import codes
+    from portal.kernel.errors import PortalError
+    from portal.settings import ROOT
+
+    with app.test_request_context(base_url="http://circle.localhost:8000"):
+        known = {code.code: code.status for code in codes()}
+    nouns = ("portal.api.", "portal.purchases.", "portal.wallets.", "portal.kernel.errors", "portal.kernel.money")
+    raised = {kind.code: kind.status for kind in everything_below(PortalError) if kind.__module__.startswith(nouns)}
+    del raised["session.looking_only"]  # a person's, never a key's
+    assert raised.items() <= known.items()
+    written = {
+        code
+        for file in (ROOT / "portal/api").glob("*.py")
+        for code in re.findall(r'"((?:auth|request)\.\w+)"', file.read_text())
+    }
+    assert written - set(known) == set()
+    answer = visitor(CIRCLE).get("/api/v1/ping")
+    line = visitor(CIRCLE).get(answer.json["type"])
+    assert line.status_code == 302
+    page, anchor = line.location.split("#")
+    assert f'id="{anchor}"' in visitor(CIRCLE).get(page).get_data(as_text=True)
+    assert visitor(CIRCLE).get("/problems/nonsense").status_code == 404
+
+
+def everything_below(kind):
+    for below in kind.__subclasses__():
+        yield below
+        yield from everything_below(below)

@@ -19,6 +19,8 @@ ELSEWHERE = {
     "spark",
     "icon",
     "meter",
+    "banner",
+    "legal_links",
 }
 
 

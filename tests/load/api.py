@@ -58,9 +58,11 @@ def sandbox(world: World) -> tuple[str, str]:
 
 
 def examples(world: World, key: str, host: str) -> Row:
-    """Every command of the page, as a reader would paste it; `curl` is told where the host is."""
+    """Every command and program of the page, as a reader would paste it; told where the host is."""
     _, page = world.get("/api/v1/docs", host=host)
-    commands = [unescape(found) for found in re.findall(r"<code>((?:export|curl).*?)</code>", page.decode(), re.S)]
+    shown = re.findall(r"<code[^>]*>((?:export|curl|import).*?)</code>", page.decode(), re.S)
+    programs = [unescape(found) for found in shown if found.startswith("import")]
+    commands = [unescape(found) for found in shown if not found.startswith("import")]
     env = {**os.environ, "KRUG_KEY": key, "PURCHASE_ID": ""}
     wrong = []
     order = sorted(commands, key=lambda command: ("$PURCHASE_ID" in command, "/refunds" in command))
@@ -74,8 +76,18 @@ def examples(world: World, key: str, host: str) -> Row:
             wrong.append(f"{command.splitlines()[0]}: {status} {body[:200]}{told.stderr[:200]}")
         elif not env["PURCHASE_ID"] and status == "201":
             env["PURCHASE_ID"] = json.loads(body)["id"]
+    for program in programs:
+        script = re.sub(r"https?://[^/\s\"]+", f"http://127.0.0.1:{world.port}", program)
+        script = script.replace("headers={", f'headers={{"Host": "{host}", ')
+        told = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False)
+        if told.returncode or not told.stdout.startswith("{"):
+            wrong.append(f"{program.splitlines()[3]}: {told.stdout[-200:]}{told.stderr[-200:]}")
     return Row(
-        "api.examples", "every command of the API's page, run as it stands", len(order), len(wrong), "; ".join(wrong)
+        "api.examples",
+        "every command and program of the API's page, run as it stands",
+        len(order) + len(programs),
+        len(wrong),
+        "; ".join(wrong),
     )
 
 

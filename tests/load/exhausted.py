@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import psutil
 import psycopg
+import psycopg.sql
 
 from portal.embedded.process import Guarded
 from portal.kernel import primaries
@@ -217,13 +218,22 @@ def _page(world: World) -> tuple[int, str]:
 
 
 def _connections(world: World, _web: Guarded) -> Callable[[], None]:
+    """Of this database only: others of the same server go on."""
+
+    def limit(most: int) -> None:
+        with world.admin() as connection:
+            name = psycopg.sql.Identifier(connection.info.dbname)
+            connection.execute(psycopg.sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, most))
+
+    limit(2)
     with world.admin() as connection:
-        connection.execute("ALTER ROLE portal_app CONNECTION LIMIT 2")
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portal_app'")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'portal_app' AND datname = current_database()"
+        )
 
     def give_back() -> None:
-        with world.admin() as connection:
-            connection.execute("ALTER ROLE portal_app CONNECTION LIMIT -1")
+        limit(-1)
         with world.app.app_context():
             primaries.dispose()  # the proof's own were ended too
 

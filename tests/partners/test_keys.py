@@ -1,8 +1,10 @@
 """Keys on the owner's desk: shown once, kept as a hash, renewed with an overlap, revoked at once."""
 
+import os
 import re
 from datetime import timedelta
 
+import psycopg
 import pytest
 from sqlalchemy import select
 
@@ -195,3 +197,36 @@ def test_the_page_asks_few_questions(sign_in, acting, statements):
     with statements() as seen:
         assert irina.get(PAGE).status_code == 200
     assert len(seen) <= 10, seen
+
+
+@pytest.mark.commits
+def test_a_live_shop_gets_a_test_key_that_opens_its_own_shop_in_the_sandbox(app, sign_in, acting):
+    """A second one ends the first; it opens nothing at the live community; a shop of the same name elsewhere has another."""
+    from flask import g
+
+    from portal.api import sandbox
+    from portal.kernel.tenancy import tenant_scope
+    from portal.tenants import hosts
+    from portal.tenants.start import open_tenant
+
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as superuser:
+        superuser.execute("UPDATE tenants SET kind = 'live' WHERE slug = 'globex'")
+    hosts.forget()
+    browser = sign_in(MALLORY)
+    page = f"/desk/{FOREIGN_CAFE.slug}/keys"
+    assert browser.post(f"{page}/test", data={}).status_code == 404
+    with app.app_context():
+        open_tenant(sandbox.SLUG, name="Sandbox", currency="RUB", timezone="UTC", locales=("en", "ru"), kind="sandbox")
+    assert "/keys/test" in browser.get(page).get_data(as_text=True)
+    first, second = (secret_in(browser.post(f"{page}/test", data={}).get_data(as_text=True)) for _ in range(2))
+    with acting(CIRCLE):
+        theirs = sandbox.test_key(FOREIGN_CAFE.slug, "Another")
+        assert keys.holder_of(second) is None
+    with app.app_context():
+        tenant_id = hosts.tenant_named(sandbox.SLUG)
+        with tenant_scope(tenant_id):
+            g.tenant = hosts.tenant_by_id(tenant_id)
+            assert keys.holder_of(first) is None
+            mine = keys.holder_of(second)
+            assert mine.scopes == {str(scope) for scope in keys.SCOPES}
+            assert keys.holder_of(theirs).business.id != mine.business.id

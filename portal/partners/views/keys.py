@@ -4,11 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
-from flask import flash, g, redirect, request, url_for
+from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
+from portal.api import sandbox
 from portal.identity.stepup import fresh_to_write
 from portal.kernel import clock
 from portal.kernel.authz import Permission as P
@@ -71,6 +72,16 @@ def create_revocation(key_id: UUID) -> Response:
     return _to_list()
 
 
+@desk.route("/keys/test", methods=["POST"], permission=P.KEYS_MANAGE)
+@fresh_to_write
+def create_test_key() -> Response:
+    """A key for the sandbox, where nothing counts; the one before it opens nothing any more."""
+    secret = sandbox.test_key(g.business.slug, g.business.name) if g.tenant.kind == "live" else None
+    if secret is None:
+        abort(404)
+    return _page(KeyForm(formdata=None), secret=secret, status=201)
+
+
 @command("key.create")
 def _create(form: PortalForm, make: Callable[[], Made]) -> Made:
     return _once(form, make)
@@ -100,6 +111,7 @@ def _page(form: KeyForm, *, secret: str = "", refusal: str = "", status: int = 2
         "partners/keys.html",
         form=form,
         own_prefix=keys.own_prefix(),
+        sandbox=sandbox.url() if g.tenant.kind == "live" else None,
         keys=queries.keys_of(g.business.id),
         secret=secret,
         refusal=refusal,
