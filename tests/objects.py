@@ -43,6 +43,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "hook_id": Thing(uid(9001), uid(9002)),
         "page": Thing("terms"),
         "problem": Thing("not_found"),
+        "number": Thing(1),
     }
 
 

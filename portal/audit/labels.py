@@ -36,7 +36,7 @@ def actions() -> dict[str, str]:
         "loyalty.rebuild": gettext("counted the tiers anew"),
         "tenant.update": gettext("changed the settings"),
         "tenant.set": gettext("changed a setting"),
-        "tenant.set_texts": gettext("changed the announcement or the sender of mails"),
+        "tenant.restore": gettext("restored older settings"),
         "legal.publish": gettext("published a legal page"),
         "domain.claim": gettext("added an address"),
         "domain.verify": gettext("asked the DNS for an address"),

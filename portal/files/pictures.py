@@ -10,13 +10,15 @@ from io import BytesIO
 from typing import IO
 
 from flask_babel import gettext
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
 
 from portal.files.kinds import kind_of
 from portal.files.service import MIB, FileRefused, FileTooLarge
 
 MOST_BYTES = 10 * MIB
 MOST_PIXELS = 40_000_000
+HALF = 128  # of an alpha channel's 256 steps
+LIGHT_INK = 170  # of 255: lighter than this it does not show on white
 KINDS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP", "image/gif": "GIF"}
 
 
@@ -59,6 +61,35 @@ def square(data: bytes, part: Square, side: int) -> bytes:
     return _written(picture, "WEBP", quality=86, method=4)
 
 
+def contained(data: bytes, width: int, height: int) -> "Kept":
+    """The whole picture as PNG, made smaller to lie inside `width` × `height` pixels. Raises `FileRefused`."""
+    picture = _opened(data).convert("RGBA")
+    picture.thumbnail((width, height), Image.Resampling.LANCZOS)
+    return Kept(_written(picture, "PNG", optimize=True), picture.width, picture.height, _plate(picture))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A picture as it is stored: its bytes, its size, and the `plate` on which it can be seen.
+
+    The plate is `none` for a picture that fills its frame, `dark` for light ink, else `light`.
+    """
+
+    data: bytes
+    width: int
+    height: int
+    plate: str
+
+
+def _plate(picture: Image.Image) -> str:
+    alpha = picture.getchannel("A")
+    shown = alpha.histogram()
+    if not any(shown[:HALF]):
+        return "none"
+    ink = ImageStat.Stat(picture.convert("L"), alpha.point([0] * HALF + [255] * HALF))
+    return "dark" if ink.count[0] and ink.mean[0] > LIGHT_INK else "light"
+
+
 def redrawn(data: bytes, longest: int) -> bytes:
     """The picture as JPEG, no side longer than `longest`; for documents, where nothing may be cut off."""
     picture = _opened(data).convert("RGB")
@@ -68,6 +99,8 @@ def redrawn(data: bytes, longest: int) -> bytes:
 
 def _opened(data: bytes) -> Image.Image:
     kind = KINDS.get(kind_of(data[:4096]))
+    if kind is None and b"<svg" in data[:4096].lower():
+        raise FileRefused(gettext("SVG is not taken, since it can carry a program. Save it as PNG and send that."))
     if kind is None:
         raise FileRefused(gettext("Send a picture: JPEG, PNG or WebP. Nothing was saved."))
     try:

@@ -33,12 +33,14 @@ from portal.tenants.limits import keep_within
 log = logging.getLogger(__name__)
 MIB = 1024 * 1024
 CHUNK = 256 * 1024
-LARGEST: dict[str, int] = {"import": 64 * MIB, "avatar": MIB}
+LARGEST: dict[str, int] = {"import": 64 * MIB, "avatar": MIB, "brand": 2 * MIB}
 LARGEST_OTHER = 512 * MIB
 ACCEPTED: dict[str, frozenset[str]] = {
     "import": frozenset({"text/plain", "text/plain; charset=utf-16", "application/x-xz", "application/gzip"}),
     "avatar": frozenset({"image/webp"}),
+    "brand": frozenset({"image/png"}),
 }
+NOBODYS = {"brand"}  # the community's own: who sent it may leave, the file stays
 LINK_LIVES = timedelta(hours=24)
 ABANDONED_AFTER = timedelta(hours=2)
 LONGEST_NAME = 150
@@ -151,7 +153,7 @@ def _begin(
     db.session.add(
         StoredFile(
             id=file_id,
-            owner_id=owner_id or _acting_person(),
+            owner_id=None if purpose in NOBODYS else owner_id or _acting_person(),
             business_id=business_id,
             purpose=purpose,
             name=plain_name(name),

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from flask import current_app, url_for
 
-from portal.kernel.authz import Permission
+from portal.kernel.authz import Permission, reachable
 
 LONGEST = 2000
 DOORS = {"/login", "/login/code", "/logout", "/join", "/reset", "/language", "/theme"}
@@ -44,7 +44,7 @@ def first_page(person: Any) -> str:
     )
     for endpoint, permission in rooms:
         post = next((post for post in person.staff if permission in post.permissions), None)
-        if post is not None:
+        if post is not None and reachable(endpoint):
             return _address(endpoint, business=post.slug)
     return home()
 

@@ -5,8 +5,11 @@ from enum import StrEnum
 from functools import wraps
 from typing import Any
 
-from flask import Blueprint, abort, g
+from flask import Blueprint, abort, current_app, g
+from flask_babel import gettext
 from flask_login import current_user
+
+from portal.kernel.errors import NotFound
 
 View = Callable[..., Any]
 
@@ -90,6 +93,15 @@ TENANT_ROLES: dict[str, frozenset[Permission]] = {
 OPERATOR: frozenset[Permission] = frozenset({P.OPERATORS_READ, P.TENANTS_MANAGE})
 
 
+class SwitchedOff(NotFound):
+    """The page belongs to a module that the tenant has switched off."""
+
+    code = "module.off"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("This part is switched off here."))
+
+
 class PortalBlueprint(Blueprint):
     """A blueprint that refuses a route without a permission.
 
@@ -103,13 +115,16 @@ class PortalBlueprint(Blueprint):
         self.room, self.module = room, module
 
     def route(  # type: ignore[override]
-        self, rule: str, *, permission: Permission | Access, **options: Any
+        self, rule: str, *, permission: Permission | Access, module: str | None = None, **options: Any
     ) -> Callable[[View], View]:
-        """Like Flask's, with the permission that a call needs; `permission=` missing is a TypeError at import."""
+        """Like Flask's, with the permission that a call needs; `permission=` missing is a TypeError at import.
+
+        `module` is the route's own where it is not the blueprint's.
+        """
         register = super().route(rule, **options)
 
         def decorate(view: View) -> View:
-            return register(guarded(view, permission, room=self.room, module=self.module))
+            return register(guarded(view, permission, room=self.room, module=module or self.module))
 
         return decorate
 
@@ -122,7 +137,7 @@ def guarded(view: View, permission: Permission | Access, *, room: str, module: s
     @wraps(view)
     def run(*args: Any, **kwargs: Any) -> Any:
         if module and module not in g.tenant.modules:
-            abort(404)
+            raise SwitchedOff
         if "business" in kwargs:
             g.business = _business(kwargs.pop("business"))
         require(permission)
@@ -130,7 +145,15 @@ def guarded(view: View, permission: Permission | Access, *, room: str, module: s
 
     run.permission = permission  # type: ignore[attr-defined]
     run.room = room  # type: ignore[attr-defined]
+    run.module = module  # type: ignore[attr-defined]
     return run
+
+
+def reachable(endpoint: str) -> bool:
+    """Whether there is such a page in this application and its module is switched on for the acting tenant."""
+    view = current_app.view_functions.get(endpoint)
+    module = getattr(view, "module", None)
+    return view is not None and (not module or module in g.tenant.modules)
 
 
 def require(permission: Permission | Access) -> None:

@@ -15,7 +15,7 @@ from portal.kernel.outbox import Message
 from portal.messages.preferences import unsubscribe_token
 from portal.messages.texts import Text, text_of
 from portal.settings import settings
-from portal.tenants import brand
+from portal.tenants import brand, icons
 from portal.web.locale import locale_of
 
 _PAGE = Markup("""\
@@ -23,7 +23,7 @@ _PAGE = Markup("""\
 <html lang="{locale}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title></head>
 <body style="margin:0;padding:24px 12px;background:{page};color:{ink};font:16px/24px Onest,Arial,sans-serif">
 <div style="max-width:480px;margin:0 auto;background:{paper};border-radius:20px;overflow:hidden">
-<p style="margin:0;padding:16px 24px;background:{primary};color:{on_primary};font-weight:600">{tenant}</p>
+<p style="margin:0;padding:16px 24px;background:{primary};color:{on_primary};font-weight:600">{logo}{tenant}</p>
 <div style="padding:24px"><h1 style="margin:0 0 12px;font-size:28px;line-height:32px">{title}</h1>
 <p style="margin:0 0 24px">{body}</p>
 <p style="margin:0"><a href="{link}" style="display:inline-block;padding:12px 20px;border-radius:14px;background:{primary};color:{on_primary};font-weight:600;text-decoration:none">{open}</a></p>
@@ -33,6 +33,10 @@ _PAGE = Markup("""\
 """)
 
 
+_LOGO = Markup(
+    '<img src="{src}" alt="" width="{width}" height="28" style="display:inline-block;vertical-align:middle;height:28px;'
+    'margin-inline-end:10px;background:{plate};border-radius:6px">'
+)
 _WAY_OUT = Markup(' <a href="{stop}">{end}</a>')
 
 
@@ -96,7 +100,9 @@ def write(
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
     plain = "{title}\n\n{body}\n\n{open}: {link}\n\n-- \n{why}\n".format(**words) + (f"{end}: {stop}\n" if stop else "")
     mail.set_content(plain, cte="quoted-printable")
-    page = _PAGE.format(**words, **_colours(), way_out=_WAY_OUT.format(stop=stop, end=end) if stop else "")
+    page = _PAGE.format(
+        **words, **_colours(), logo=_logo(), way_out=_WAY_OUT.format(stop=stop, end=end) if stop else ""
+    )
     mail.add_alternative(str(page), subtype="html", cte="quoted-printable")
     mail["Content-Language"] = locale  # last: setting the content takes headers of this family away
     return mail
@@ -112,6 +118,16 @@ def address(email: str, name: str = "") -> Address:
 
 def _address(member: Any) -> Address:
     return address(member.email, member.name)
+
+
+def _logo() -> str:
+    """The tenant's logo at the head; nothing where it has none."""
+    own = g.tenant.brand.get("logo")
+    if not own:
+        return ""
+    src = g.tenant.base_url + f"/brand/pictures/{own['file']}/{own['digest']}.png"
+    width = max(1, round(own["width"] * 28 / own["height"]))
+    return _LOGO.format(src=src, width=width, plate=icons.PLATES[own["plate"]])
 
 
 def _colours() -> dict[str, str]:

@@ -26,7 +26,7 @@ SIZE = 30
 PUT_AWAY = "archived"
 
 
-@messages.route("/me/notifications", permission=LOGIN)
+@messages.route("/me/notifications", permission=LOGIN, module="messages")
 def notifications() -> Response:
     """The inbox, newest first. What stood on the page counts as seen from the next page on."""
     chosen = filters("state")
@@ -44,7 +44,7 @@ def notifications() -> Response:
     return answer
 
 
-@messages.route("/me/notifications/<uuid:notification_id>", permission=LOGIN)
+@messages.route("/me/notifications/<uuid:notification_id>", permission=LOGIN, module="messages")
 def notification(notification_id: UUID) -> Response:
     """Open one: it is read, and leads to what it speaks of."""
     row = get_or_404(queries.own(current_user.id), notification_id)
@@ -52,14 +52,16 @@ def notification(notification_id: UUID) -> Response:
     return redirect(safe_path(text_of(row.kind, row.data).path) or url_for("messages.notifications"), code=303)
 
 
-@messages.route("/me/notifications/readings", methods=["POST"], permission=LOGIN)
+@messages.route("/me/notifications/readings", methods=["POST"], permission=LOGIN, module="messages")
 def create_reading() -> Response:
     """All of it read."""
     inbox.read(current_user.id)
     return redirect(url_for("messages.notifications"), code=303)
 
 
-@messages.route("/me/notifications/<uuid:notification_id>/archive", methods=["POST"], permission=LOGIN)
+@messages.route(
+    "/me/notifications/<uuid:notification_id>/archive", methods=["POST"], permission=LOGIN, module="messages"
+)
 def create_archive(notification_id: UUID) -> Response:
     """Put one away."""
     get_or_404(queries.own(current_user.id), notification_id)
@@ -68,7 +70,9 @@ def create_archive(notification_id: UUID) -> Response:
     return redirect(url_for("messages.notifications"), code=303)
 
 
-@messages.route("/me/notifications/<uuid:notification_id>/return", methods=["POST"], permission=LOGIN)
+@messages.route(
+    "/me/notifications/<uuid:notification_id>/return", methods=["POST"], permission=LOGIN, module="messages"
+)
 def create_return(notification_id: UUID) -> Response:
     """Take one out of what was put away."""
     get_or_404(queries.own(current_user.id), notification_id)
@@ -76,7 +80,7 @@ def create_return(notification_id: UUID) -> Response:
     return redirect(url_for("messages.notifications"), code=303)
 
 
-@messages.route("/me/notifications/unseen", permission=LOGIN)
+@messages.route("/me/notifications/unseen", permission=LOGIN, module="messages")
 def unseen() -> Response:
     """The bell's number, asked every 20 s while the page is visible; 304 while it is the same (D40)."""
     count = queries.unseen(current_user.id)

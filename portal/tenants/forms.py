@@ -1,4 +1,4 @@
-"""The form of a tenant's settings."""
+"""The forms of a tenant's settings."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -7,7 +7,7 @@ import phonenumbers
 from babel import Locale
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
-from wtforms import Field, FloatField, SelectField, SelectMultipleField, StringField
+from wtforms import Field, FloatField, HiddenField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, StopValidation
 
@@ -32,8 +32,20 @@ def a_colour(_form: Any, field: Field) -> None:
         raise StopValidation(gettext("Write a colour as # and six digits or letters from A to F: #AA4422.")) from error
 
 
-class SettingsForm(PortalForm):
-    """Name, time, languages, region, brand. A colour in `hex` goes before the three numbers."""
+class SeenForm(PortalForm):
+    """Carries the version that the page showed, so that two people at once do not undo each other's work."""
+
+    seen = HiddenField()
+
+    @property
+    def version(self) -> int | None:
+        """The version that was shown; None where the form does not say."""
+        typed = self.seen.data or ""
+        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else None  # noqa: PLR2004
+
+
+class SettingsForm(SeenForm):
+    """Name, time, languages, region."""
 
     name = StringField(_l("Name"), [DataRequired(REQUIRED), no_nul, Length(max=60)])
     timezone = SelectField(_l("Time zone"), choices=ZONES)
@@ -46,11 +58,6 @@ class SettingsForm(PortalForm):
         _l("First language"), choices=[SelectChoice(code, language_name(code)) for code in supported()]
     )
     region = SelectField(_l("Region"))
-    hue = FloatField(_l("Hue, 0 to 360"), [InputRequired(REQUIRED), NumberRange(0, 360)])
-    chroma = FloatField(_l("Strength, 0 to 0.4"), [InputRequired(REQUIRED), NumberRange(0, 0.4)])
-    lightness = FloatField(_l("Lightness, 0 to 100"), [InputRequired(REQUIRED), NumberRange(0, 100)])
-    hex = StringField(_l("Or the colour as a designer writes it"), [Optional(), no_nul, a_colour])
-    mark = SelectField(_l("Mark"), choices=[SelectChoice("ring", _l("Ring")), SelectChoice("waves", _l("Waves"))])
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,6 +67,16 @@ class SettingsForm(PortalForm):
         """One of the languages that are ticked."""
         if field.data not in (self.locales.data or []):
             raise StopValidation(gettext("Choose one of the languages above."))
+
+
+class BrandForm(SeenForm):
+    """The one colour and the mark. A colour in `hex` goes before the three numbers."""
+
+    hue = FloatField(_l("Hue, 0 to 360"), [InputRequired(REQUIRED), NumberRange(0, 360)])
+    chroma = FloatField(_l("Strength, 0 to 0.4"), [InputRequired(REQUIRED), NumberRange(0, 0.4)])
+    lightness = FloatField(_l("Lightness, 0 to 100"), [InputRequired(REQUIRED), NumberRange(0, 100)])
+    hex = StringField(_l("Or the colour as a designer writes it"), [Optional(), no_nul, a_colour])
+    mark = SelectField(_l("Mark"), choices=[SelectChoice("ring", _l("Ring")), SelectChoice("waves", _l("Waves"))])
 
     def colour(self) -> brands.Colour | None:
         """The colour that was typed; None where it cannot be read."""

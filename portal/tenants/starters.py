@@ -9,6 +9,15 @@ from flask_babel import LazyString, lazy_gettext
 
 Words = Mapping[str, str]
 MODULES = ("loyalty", "till", "imports", "messages")
+MODULE_WORDS = {  # what each is called, and what it means to switch it off
+    "loyalty": (
+        lazy_gettext("Status tiers"),
+        lazy_gettext("Off: the ladder cannot be seen or changed; it goes on counting."),
+    ),
+    "till": (lazy_gettext("Till"), lazy_gettext("Off: nobody sells in the browser; purchases come by the API alone.")),
+    "imports": (lazy_gettext("Imports"), lazy_gettext("Off: shops cannot bring files with past sales.")),
+    "messages": (lazy_gettext("Inbox"), lazy_gettext("Off: no inbox and no bell; mails go on as members chose.")),
+}
 
 
 @dataclass(frozen=True, slots=True)

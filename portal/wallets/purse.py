@@ -34,15 +34,17 @@ class Purse:
 
 def purse(member_id: UUID) -> Purse:
     """Everything a member owns here, in one statement."""
-    return sorted_out(balances(member_id), g.tenant.currency)
+    first = (g.tenant.settings.get("currencies") or {}).get("first", "")
+    return sorted_out(balances(member_id), g.tenant.currency, first)
 
 
-def sorted_out(accounts: Sequence[Balance], currency: str) -> Purse:
-    """The purse of these accounts. Pure."""
+def sorted_out(accounts: Sequence[Balance], currency: str, first: str = "") -> Purse:
+    """The purse of these accounts; of the others those in the currency `first` stand first. Pure."""
     ranked = sorted(accounts, key=lambda a: (a.type != "bonus", a.currency != currency))
     main = ranked[0] if ranked else None
     later = [a for a in accounts if a.pending and main and a.currency == main.currency]
     moments = [a.pending_at for a in later if a.pending_at]
     waits_on = max(later, key=lambda a: a.pending, default=None)
     others = [a for a in accounts if a is not main and a is not waits_on and (a.posted or a.held)]
+    others.sort(key=lambda a: a.currency != first)
     return Purse(accounts, main, sum(a.pending for a in later), min(moments, default=None), waits_on, others)

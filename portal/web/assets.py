@@ -25,6 +25,7 @@ def init_app(app: Flask) -> None:
         asset=asset,
         brand_href=brand_href,
         brand_icon=brand_icon,
+        brand_logo=icons.logo_href,
         brand_ground=brand_ground,
         icon=icon,
         ui=Macros(app),

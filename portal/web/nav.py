@@ -8,6 +8,7 @@ from flask_babel import gettext
 from flask_login import current_user
 
 from portal.kernel.authz import Permission as P
+from portal.kernel.authz import reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def bar() -> list[Link]:
 def _links(*wanted: tuple[str, str, str, P | None], business: Any = None) -> list[Link]:
     made = []
     for endpoint, icon, label, permission in wanted:
-        if endpoint not in current_app.view_functions:
+        if not reachable(endpoint):
             continue
         if permission is not None and not current_user.may(permission, business):
             continue

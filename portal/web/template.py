@@ -13,6 +13,7 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 from portal.kernel import money
+from portal.kernel.authz import reachable
 from portal.kernel.model import I18n
 from portal.web import nav
 from portal.web.locale import current as locale
@@ -44,6 +45,7 @@ def init_app(app: Flask) -> None:
         qr_svg=qr_svg,
         url_with=url_with,
         language_name=language_name,
+        reachable=reachable,
         direction=direction,
     )
     app.context_processor(_context)

@@ -21,6 +21,10 @@ ELSEWHERE = {
     "meter",
     "banner",
     "legal_links",
+    "logo",
+    "settings_tabs",
+    "told_meanwhile",
+    "changed_lines",
 }
 
 

@@ -12,15 +12,21 @@ from portal.tenants.models import Tenant
 from tests.cast import ALICE, BOB, CIRCLE, ED, EVE, FRANK, GLOBEX, IRINA, MALLORY, OLGA, SAM
 
 PAGE = "/admin/settings"
+BRAND = f"{PAGE}/brand"
 BLUE = {"hue": "264", "chroma": "0.16", "lightness": "45", "mark": "waves"}
 
 
-AS_IT_IS = {"timezone": "Europe/Moscow", "locales": ["en", "ru"], "default_locale": "en", "region": "", "mark": "ring"}
+AS_IT_IS = {"timezone": "Europe/Moscow", "locales": ["en", "ru"], "default_locale": "en", "region": ""}
 
 
 def save(browser, **typed):
     """Open the page, type, press Save; what a select or a second tick holds stands in AS_IT_IS."""
     return browser.submit(PAGE, form="settings-form", **{**AS_IT_IS, **typed})
+
+
+def paint(browser, **typed):
+    """Type a colour and press Save."""
+    return browser.submit(BRAND, form="brand-form", **{"mark": "ring", **typed})
 
 
 @pytest.fixture
@@ -39,12 +45,16 @@ def entries(seen_by, action, tenant=CIRCLE):
         return session.scalars(select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.seq)).all()
 
 
+def tenant_fields(entry):
+    return next(change["fields"] for change in entry.changes if change["table"] == "tenants")
+
+
 @pytest.mark.parametrize("who", [ALICE, EVE, BOB, IRINA, ED, SAM, FRANK])
 def test_only_an_admin_may(sign_in, who, kept):
     browser = sign_in(who)
     before = kept().name
     assert browser.get(PAGE).status_code == 403
-    for url in (PAGE, f"{PAGE}/preview", f"{PAGE}/clock"):
+    for url in (PAGE, BRAND, f"{BRAND}/preview", f"{BRAND}/picture", f"{PAGE}/clock", f"{PAGE}/modules"):
         assert browser.post(url, data={"name": "Mine"}).status_code == 403
     assert kept().name == before
 
@@ -58,24 +68,25 @@ def test_a_stranger_is_sent_to_the_door_and_another_admin_reaches_only_their_own
 
 def test_everything_is_saved_and_written_down(sign_in, kept, seen_by):
     olga = sign_in(OLGA)
-    answer = save(olga, name="Круг", timezone="Asia/Tokyo", region="KZ", default_locale="ru", **BLUE)
+    answer = save(olga, name="Круг", timezone="Asia/Tokyo", region="KZ", default_locale="ru")
     assert answer.status_code == 303
+    assert paint(olga, **BLUE).status_code == 303
     row = kept()
     assert (row.name, row.timezone, row.default_locale, row.settings["region"]) == ("Круг", "Asia/Tokyo", "ru", "KZ")
     assert row.brand == {"hue": 264, "chroma": 0.16, "lightness": 45, "mark": "waves"}
-    (entry,) = entries(seen_by, "tenant.update")
+    entry, painted = entries(seen_by, "tenant.update")
     assert (entry.actor_id, entry.object_type, entry.object_id) == (OLGA.id, "tenant", CIRCLE.id)
-    fields = entry.changes[0]["fields"]
+    fields = tenant_fields(entry)
     assert fields["name"] == ["Circle", "Круг"]
-    assert fields["brand"][1]["hue"] == 264
     assert "locales" not in fields
+    assert tenant_fields(painted)["brand.hue"][1] == 264
 
 
 def test_the_new_look_is_there_at_once_and_the_old_stylesheet_is_gone(sign_in):
     olga = sign_in(OLGA)
     old = re.search(r"/brand/\w+\.css", olga.get(PAGE).text)[0]
     assert olga.get(old).status_code == 200
-    save(olga, **BLUE)
+    paint(olga, **BLUE)
     page = olga.get(PAGE).text
     new = re.search(r"/brand/\w+\.css", page)[0]
     assert new != old
@@ -86,6 +97,7 @@ def test_the_new_look_is_there_at_once_and_the_old_stylesheet_is_gone(sign_in):
 
 def test_saving_what_is_there_leaves_no_trace(sign_in, seen_by):
     assert save(sign_in(OLGA)).status_code == 303
+    assert paint(sign_in(OLGA)).status_code == 303
     assert entries(seen_by, "tenant.update") == []
 
 
@@ -98,12 +110,6 @@ def test_saving_what_is_there_leaves_no_trace(sign_in, seen_by):
         ({"region": "XX"}, "Not a valid choice"),
         ({"locales": "tlh"}, "Choose one of the languages above."),
         ({"locales": "ru", "default_locale": "en"}, "Choose one of the languages above."),
-        ({"hue": "361"}, "between 0 and 360"),
-        ({"hue": "nan"}, "between 0 and 360"),
-        ({"chroma": "much"}, "Not a valid float"),
-        ({"lightness": ""}, "Fill this in."),
-        ({"hex": "orange"}, "#AA4422"),
-        ({"mark": "star"}, "Not a valid choice"),
     ],
 )
 def test_what_cannot_be_is_refused_and_kept_as_typed(sign_in, kept, typed, said):
@@ -112,16 +118,35 @@ def test_what_cannot_be_is_refused_and_kept_as_typed(sign_in, kept, typed, said)
     assert said in answer.text.replace("&#39;", "'")
     if "name" not in typed:
         assert 'value="Kept as typed"' in answer.text
+    assert kept().name == "Circle"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"hue": "361"}, "between 0 and 360"),
+        ({"hue": "nan"}, "between 0 and 360"),
+        ({"chroma": "much"}, "Not a valid float"),
+        ({"lightness": ""}, "Fill this in."),
+        ({"hex": "orange"}, "#AA4422"),
+        ({"mark": "star"}, "Not a valid choice"),
+    ],
+)
+def test_a_colour_that_is_none_is_refused_and_kept_as_typed(sign_in, kept, typed, said):
+    before = kept().brand
+    answer = paint(sign_in(OLGA), **typed)
+    assert answer.status_code == 422
+    assert said in answer.text.replace("&#39;", "'")
     for name in ("hue", "chroma", "hex"):
         if name in typed:
             assert f'value="{typed[name]}"' in answer.text
-    assert kept().name == "Circle"
+    assert kept().brand == before
 
 
 def test_a_colour_that_cannot_be_read_is_refused_with_its_ratio_and_the_nearest_one_is_offered(sign_in, kept):
     olga = sign_in(OLGA)
     before = kept().brand
-    refused = save(olga, hex="#E8A33D", name="Orange")
+    refused = paint(olga, hex="#E8A33D")
     assert refused.status_code == 422
     offered = brand.nearest(brand.of_hex("#E8A33D"))
     assert re.search(r"cannot be read: contrast 2\.\d : 1, needed is 4\.5 : 1", refused.text)
@@ -129,39 +154,37 @@ def test_a_colour_that_cannot_be_read_is_refused_with_its_ratio_and_the_nearest_
     assert offered.hex() in refused.text
     assert f"lightness {offered.lightness:g}" in refused.text
     assert 'value="#E8A33D"' in refused.text
-    assert re.search(r'<button[^>]*form="settings-form"[^>]*name="take"', refused.text)
+    assert re.search(r'<button[^>]*form="brand-form"[^>]*name="take"', refused.text)
     assert kept().brand == before
 
-    taken = save(olga, hex="#E8A33D", name="Orange", take="near")
+    taken = paint(olga, hex="#E8A33D", take="near")
     assert taken.status_code == 303
     row = kept()
-    assert row.name == "Orange"
     assert brand.of(row.brand) == offered
     assert brand.faults(brand.of(row.brand)) == []
 
 
 def test_taking_the_offer_does_not_carry_other_mistakes_along(sign_in, kept):
-    refused = save(sign_in(OLGA), hex="#E8A33D", name="", take="near")
+    refused = paint(sign_in(OLGA), hex="#E8A33D", chroma="much", take="near")
     assert refused.status_code == 422
-    assert kept().name == "Circle"
+    assert kept().brand["hue"] == brand.of(kept().brand).hue
+    assert brand.of(kept().brand) != brand.nearest(brand.of_hex("#E8A33D"))
 
 
 def test_a_colour_is_tried_on_without_being_saved(sign_in, kept, seen_by):
     olga, before = sign_in(OLGA), kept().brand
-    whole = olga.post(f"{PAGE}/preview", data={"name": "Circle", **BLUE})
+    whole = olga.post(f"{BRAND}/preview", data={**BLUE})
     assert whole.status_code == 200
     assert "can be read in both themes" in whole.text
-    part = olga.post(
-        f"{PAGE}/preview", data={"name": "Circle", **BLUE, "hex": "#ffee00"}, headers={"HX-Request": "true"}
-    )
+    part = olga.post(f"{BRAND}/preview", data={**BLUE, "hex": "#ffee00"}, headers={"HX-Request": "true"})
     assert "<html" not in part.text
     assert "Take this one" in part.text
-    css = re.search(r'href="(/admin/settings/preview\.css[^"]+)"', part.text)[1].replace("&amp;", "&")
+    css = re.search(r'href="(/admin/settings/brand/preview\.css[^"]+)"', part.text)[1].replace("&amp;", "&")
     sheet = olga.get(css)
     assert sheet.mimetype == "text/css"
     assert sheet.text.startswith(".try-light{")
     assert ":root" not in sheet.text
-    half_typed = olga.post(f"{PAGE}/preview", data={"hue": "-", "chroma": "", "lightness": "45"})
+    half_typed = olga.post(f"{BRAND}/preview", data={"hue": "-", "chroma": "", "lightness": "45"})
     assert half_typed.status_code == 200
     assert kept().brand == before
     assert entries(seen_by, "tenant.update") == []
@@ -171,8 +194,8 @@ def test_a_colour_is_tried_on_without_being_saved(sign_in, kept, seen_by):
     "query", ["", "?hue=1&chroma=nan&lightness=5", "?hue=1&chroma=9&lightness=5", "?hue=}&chroma=0&lightness=5"]
 )
 def test_the_sheet_on_trial_takes_numbers_only(sign_in, query):
-    assert sign_in(OLGA).get(f"{PAGE}/preview.css{query}").status_code == 404
-    assert sign_in(ALICE).get(f"{PAGE}/preview.css{query}").status_code == 403
+    assert sign_in(OLGA).get(f"{BRAND}/preview.css{query}").status_code == 404
+    assert sign_in(ALICE).get(f"{BRAND}/preview.css{query}").status_code == 403
 
 
 def test_a_sandbox_moves_its_clock_forward(sign_in, kept, seen_by):

@@ -24,9 +24,9 @@ NEVER = [
 ]  # fmt: skip
 PROFILE = f"/admin/members/{ALICE.id}"
 COLOURS = {
-    "SettingsForm.hue",
-    "SettingsForm.chroma",
-    "SettingsForm.lightness",
+    "BrandForm.hue",
+    "BrandForm.chroma",
+    "BrandForm.lightness",
     "PartForm.x",
     "PartForm.y",
     "PartForm.side",

@@ -9,7 +9,7 @@ from flask_login import current_user
 from portal.identity import cards, onward, queries
 from portal.identity.views.blueprints import identity
 from portal.kernel import clock
-from portal.kernel.authz import LOGIN, PUBLIC, Permission
+from portal.kernel.authz import LOGIN, PUBLIC, Permission, reachable
 from portal.tenants import brand as brands
 from portal.tenants.icons import href
 from portal.web.fragments import render
@@ -44,7 +44,7 @@ def invitation(card: str) -> Any:
     """
     number = cards.valid_card(card)
     posts = [post for post in current_user.staff if Permission.PURCHASES_CREATE in post.permissions]
-    if number and posts and "purchases_till.find" in current_app.view_functions:
+    if number and posts and reachable("purchases_till.find"):
         return redirect(url_for("purchases_till.find", business=posts[0].slug, q=number), code=303)
     if current_user.is_authenticated:
         return redirect(url_for("identity.card"), code=303)

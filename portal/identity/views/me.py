@@ -11,7 +11,7 @@ from portal.identity import labels, service
 from portal.identity.forms import ProfileForm
 from portal.identity.models import User
 from portal.identity.views.blueprints import identity
-from portal.kernel.authz import LOGIN, Permission
+from portal.kernel.authz import LOGIN, Permission, reachable
 from portal.kernel.errors import PortalError
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
@@ -44,7 +44,7 @@ def _own() -> list[Way]:
         ("identity.security", "shield-check", gettext("Security")),
         ("leaving.data", "database", gettext("My data")),
     )
-    return [Way(url_for(name), icon, label) for name, icon, label in wanted if name in current_app.view_functions]
+    return [Way(url_for(name), icon, label) for name, icon, label in wanted if reachable(name)]
 
 
 def _rooms() -> list[Way]:
@@ -52,7 +52,7 @@ def _rooms() -> list[Way]:
     ways = []
     for post in current_user.staff:
         role = labels.role(post.role)
-        if Permission.PURCHASES_CREATE in post.permissions and "purchases_till.find" in current_app.view_functions:
+        if Permission.PURCHASES_CREATE in post.permissions and reachable("purchases_till.find"):
             ways.append(
                 Way(
                     url_for("purchases_till.find", business=post.slug),
