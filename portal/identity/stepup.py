@@ -17,7 +17,7 @@ from portal.web.security import host_of
 P = ParamSpec("P")
 AGE = timedelta(minutes=5)
 KEPT = "typed_before_confirming"  # where the session keeps a form that has to wait
-LARGEST = 20_000  # characters of a form that waits
+LARGEST = 200_000  # characters of a form that waits: legal pages are long
 NEVER_KEPT = {"csrf_token", "password", "current", "new", "token"}
 
 
@@ -41,7 +41,7 @@ def fresh_to_write(view: Callable[P, Any]) -> Callable[P, Any]:
 
     @wraps(view)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
-        return view(*args, **kwargs) if request.method == "GET" or is_fresh() else ask()
+        return view(*args, **kwargs) if request.method in {"GET", "HEAD"} or is_fresh() else ask()
 
     run.fresh = True  # type: ignore[attr-defined]
     return run

@@ -10,6 +10,7 @@ from flask_login import current_user
 
 from portal.files.service import FileRefused
 from portal.identity.models import User
+from portal.identity.stepup import fresh_to_write
 from portal.kernel import vault
 from portal.kernel.authz import LOGIN, Permission, PortalBlueprint
 from portal.kernel.errors import PortalError
@@ -97,6 +98,7 @@ def document(submission_id: UUID, document_id: UUID) -> Response:
 
 
 @kyc_admin.route("/<uuid:submission_id>/decisions", methods=["POST"], permission=P.KYC_APPROVE)
+@fresh_to_write
 def decide(submission_id: UUID) -> Any:
     """Approve, refuse, ask for another try, or look again."""
     found = get_or_404(KycSubmission, submission_id)
@@ -115,6 +117,7 @@ def decide(submission_id: UUID) -> Any:
 
 
 @kyc_admin.route("/settings", methods=["GET", "POST"], permission=P.SETTINGS_UPDATE)
+@fresh_to_write
 def settings() -> Any:
     """Whether members can be verified, by whom, for how long, and what each level unlocks."""
     own = rules()

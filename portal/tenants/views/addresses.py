@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
+from portal.identity.stepup import fresh_to_write
 from portal.kernel.authz import Permission, PortalBlueprint
 from portal.tenants import domains
 from portal.web.forms import REQUIRED, PortalForm, no_nul
@@ -36,6 +37,7 @@ class ActForm(PortalForm):
 
 
 @addresses.route("", methods=["GET", "POST"], permission=P)
+@fresh_to_write
 def index() -> Response:
     """Every address with its state and the next step; a new one is claimed here."""
     form = DomainForm()
@@ -67,24 +69,28 @@ def verify(claim_id: UUID) -> Response:
 
 
 @addresses.route("/<uuid:claim_id>/service", methods=["POST"], permission=P)
+@fresh_to_write
 def activate(claim_id: UUID) -> Response:
     """Let a proved address answer."""
     return _do(domains.activate, claim_id)
 
 
 @addresses.route("/<uuid:claim_id>/drop", methods=["POST"], permission=P)
+@fresh_to_write
 def drop(claim_id: UUID) -> Response:
     """Give up a claim."""
     return _do(domains.drop, claim_id)
 
 
 @addresses.route("/first", methods=["POST"], permission=P)
+@fresh_to_write
 def make_primary() -> Response:
     """Make an address the first one."""
     return _do(domains.make_primary, ActForm().host.data or "")
 
 
 @addresses.route("/retire", methods=["POST"], permission=P)
+@fresh_to_write
 def retire() -> Response:
     """Let an address only lead to the first one."""
     return _do(domains.retire, ActForm().host.data or "")

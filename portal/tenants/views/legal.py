@@ -6,6 +6,7 @@ from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
+from portal.identity.stepup import fresh_to_write
 from portal.kernel.authz import PUBLIC, Permission, PortalBlueprint
 from portal.tenants import hosts
 from portal.tenants import legal as texts
@@ -36,6 +37,7 @@ def show(page: str) -> Response:
 
 
 @legal_admin.route("/admin/settings/legal", methods=["GET", "POST"], permission=P)
+@fresh_to_write
 def edit() -> Response:
     """One page in every language of the tenant, with what was published before; POST publishes."""
     page = _page_asked()

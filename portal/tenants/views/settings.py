@@ -38,6 +38,7 @@ def settings() -> Answer:
     if not form.validate():
         return _page(form, status=422)
     values: dict[str, Any] = {name: form[name].data for name in PLAIN}
+    values["locales"].sort(key=lambda code: (code not in g.tenant.locales, _place(code)))
     try:
         change.update_tenant("settings", {**values, "settings.region": form.region.data or None}, seen=form.version)
     except change.ChangedMeanwhile as error:
@@ -45,6 +46,11 @@ def settings() -> Answer:
     hosts.forget()
     flash(gettext("Saved. Everybody sees it within seconds."))
     return redirect(url_for("tenants_admin.settings"), code=303)
+
+
+def _place(code: str) -> int:
+    """Languages keep their order: the same ones ticked again are no change."""
+    return g.tenant.locales.index(code) if code in g.tenant.locales else 0
 
 
 def _stored() -> dict[str, Any]:
