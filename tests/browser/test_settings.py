@@ -26,7 +26,7 @@ def test_a_logo_and_the_way_back(browse):
     expect(admin.locator("#logo-form img")).to_be_visible()
 
     phone.goto("/me")
-    logo = phone.locator("img.brand-logo").first
+    logo = phone.locator("img.brand-logo:visible").first
     expect(logo).to_be_visible()
     assert logo.evaluate("image => image.complete && image.naturalWidth") == 480
 
