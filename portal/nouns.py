@@ -15,6 +15,7 @@ NOUNS = (
     "profiles",
     "purchases",
     "imports",
+    "invitations",
     "messages",
     "telegram",
     "analytics",

@@ -392,7 +392,29 @@ def _claim(seed, tenant, member, shop, staff, key):
     return key
 
 
+def _invitation(seed, tenant, member, shop, staff, key):
+    from portal.invitations.models import Invitation
+
+    row = _made(
+        Invitation,
+        id=key,
+        kind="staff",
+        channel="email",
+        target="guest@new.example",
+        target_key=str(key),
+        locale="en",
+        role="cashier",
+        business_id=shop.id,
+        created_at=_now(),
+        asked_at=_now(),
+        expires_at=_now() + timedelta(days=7),
+    )
+    seed(tenant, row)
+    return key
+
+
 MAKERS = {
+    "invitation_id": _invitation,
     "note_id": _note,
     "claim_id": _claim,
     "purchase_id": _purchase,

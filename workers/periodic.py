@@ -144,10 +144,12 @@ def finish_opening() -> None:
 
 @task(Queue.FAST, name="codes.forget", timeout=60)
 def forget_codes() -> None:
-    """One-time codes and links whose time is long over."""
-    from portal.identity.codes import forget_old
+    """One-time codes, links and invitations whose time is long over."""
+    from portal.identity import codes
+    from portal.invitations import service as invitations
 
-    each_tenant(forget_old)
+    each_tenant(codes.forget_old)
+    each_tenant(invitations.forget_old)
 
 
 @task(Queue.FAST, name="telegram.forget", timeout=60)

@@ -76,6 +76,12 @@ def _member_acts() -> dict[str, str]:
         "password.reset": gettext("set a new password by a link"),
         "member.change_contact": gettext("confirmed an e-mail or phone"),
         "member.welcomed": gettext("put the first steps away"),
+        "invitation.make": gettext("invited somebody"),
+        "invitation.make_many": gettext("invited people from a list"),
+        "invitation.send_again": gettext("sent an invitation again"),
+        "invitation.withdraw": gettext("withdrew an invitation"),
+        "invitation.accept": gettext("accepted an invitation"),
+        "invitation.forget": gettext("dropped old invitations"),
         "consent.give": gettext("agreed to a text"),
         "consent.withdraw": gettext("took a consent back"),
         "referral.create_code": gettext("made a link to bring others"),
@@ -184,6 +190,7 @@ def kinds() -> dict[str, str]:
     """The kinds of things that entries are about."""
     return {
         "member": gettext("member"),
+        "invitation": gettext("invitation"),
         "purchase": gettext("purchase"),
         "role": gettext("role"),
         "business": gettext("business"),

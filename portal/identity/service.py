@@ -231,14 +231,23 @@ def change_contact(member_id: UUID, challenge_id: UUID, typed: str, *, session_i
     )
     if db.session.scalar(here) is None:
         raise SignedOutMeanwhile(gettext("You were signed out meanwhile. Sign in and try again."))
-    kind = "email" if proved.channel == codes.EMAIL else "phone"
-    if proved.target != getattr(member, kind):
-        mail, number = (proved.target, None) if kind == "email" else (None, proved.target)
+    kind = take_contact(member, proved.target)
+    journal().about("member", member.id)
+    return kind
+
+
+def take_contact(member: User, contact: str) -> str:
+    """A contact that was just proved becomes the member's, inside a command; the one before is told.
+
+    Returns `email` or `phone`; raises `ContactTaken`.
+    """
+    kind = "email" if codes.channel_of(contact) == codes.EMAIL else "phone"
+    if contact != getattr(member, kind):
+        mail, number = (contact, None) if kind == "email" else (None, contact)
         _free(mail, number, member.card_number, but=member.id)
-    _replace(member, kind, proved.target, confirmed_at=sessions.real_now())
+    _replace(member, kind, contact, confirmed_at=sessions.real_now())
     db.session.flush()
     _write_words(member)
-    journal().about("member", member.id)
     return kind
 
 

@@ -17,6 +17,7 @@ from portal.identity import cards
 from portal.identity.models import OneTimeCode, PasswordReset, TenantRole, User
 from portal.identity.service import locked
 from portal.imports.models import ImportReject
+from portal.invitations.models import Invitation
 from portal.kernel import clock, vault
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import PortalError
@@ -141,7 +142,7 @@ def _burn(member_id: UUID) -> None:
 def _forget_unlinked(member: User) -> None:
     """Rows that name the person by what they typed and not by their id."""
     typed = [text for text in (member.email, member.phone) if text]
-    for model in (OneTimeCode, PasswordReset):
+    for model in (OneTimeCode, PasswordReset, Invitation):
         db.session.execute(delete(model).where(model.target.in_(typed)))
     digits = func.regexp_replace(ImportReject.content, r"\D", "", "g")
     told: list[Any] = [digits.contains(member.card_number)]

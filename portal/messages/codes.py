@@ -40,7 +40,7 @@ def send_codes(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
         if code is None or code.channel not in codes.channels:
             continue
         way = codes.channels[code.channel]
-        if not _failed(failures, message, lambda way=way, code=code: way.send(code)):  # type: ignore[misc]
+        if not failed(failures, message, lambda way=way, code=code: way.send(code)):  # type: ignore[misc]
             codes.mark_sent(challenge)
     return failures
 
@@ -51,7 +51,7 @@ def send_links(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     for message in messages:
         letter = resets.mint(UUID(message.data["reset_id"]))
         db.session.rollback()
-        if letter is not None and not _failed(failures, message, lambda letter=letter: _send_link(letter)):  # type: ignore[misc]
+        if letter is not None and not failed(failures, message, lambda letter=letter: _send_link(letter)):  # type: ignore[misc]
             resets.mark_sent(letter.id)
     return failures
 
@@ -83,7 +83,7 @@ def tell_old_contacts(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     for message in messages:
         row = found.get(UUID(message.data["change_id"]))
         if row is not None and row.old:
-            _failed(failures, message, lambda row=row, message=message: _tell_old(row, message))  # type: ignore[misc]
+            failed(failures, message, lambda row=row, message=message: _tell_old(row, message))  # type: ignore[misc]
     return failures
 
 
@@ -96,7 +96,7 @@ def _tell_old(row: Any, message: Message) -> None:
             sms.send(row.old, f"{g.tenant.name}: {said.title}. {said.body}")
 
 
-def _failed(failures: dict[UUID, Exception], message: Message, send: Callable[[], None]) -> bool:
+def failed(failures: dict[UUID, Exception], message: Message, send: Callable[[], None]) -> bool:
     """Send; True when it is worth another try. What is refused for good is let go."""
     try:
         send()
@@ -127,12 +127,15 @@ def by_sms(code: codes.Outgoing) -> None:
         sms.send(code.target, f"{first}. {_warning()}")
 
 
-def send_mail(said: Text, to: str, name: str, locale: str, key: str, *, button: str = "", link: str = "") -> None:
+def send_mail(
+    said: Text, to: str, name: str, locale: str, key: str, *, button: str = "", link: str = "", why: str = ""
+) -> None:
     """A mail about an account's safety to an address that need not be a member's; `key` makes its Message-ID.
 
+    `why` says why they get it; without it, that somebody asked for it.
     Raises OSError, smtplib.SMTPException or `AddressUnusable`; an address that is refused for good is left alone.
     """
-    why = gettext("Somebody, probably you, asked for it at %(tenant)s.", tenant=g.tenant.name)
+    why = why or gettext("Somebody, probably you, asked for it at %(tenant)s.", tenant=g.tenant.name)
     mail = write(said, to=address(to, name), locale=locale, why=why, button=button, link=link)
     mail["Date"] = format_datetime(real_now())
     mail["Message-ID"] = f"<{key}@{g.tenant.host}>"

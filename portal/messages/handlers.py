@@ -16,6 +16,7 @@ from portal.identity.events import (
     RecoveryCodeUsed,
     ResetRequested,
 )
+from portal.invitations.events import InvitationAsked
 from portal.kernel.outbox import Message, subscriber
 from portal.kyc.events import KycDecided
 from portal.loyalty.events import TierChanged
@@ -23,7 +24,7 @@ from portal.messages import mail
 from portal.messages.codes import send_codes, send_links, tell_old_contacts
 from portal.messages.facts import kyc_notices, purchase_notices, safety_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
-from portal.messages.invitations import send_invitations
+from portal.messages.invitations import send_guests, send_invitations
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
 from portal.tenants.events import AdminInvited
 
@@ -128,3 +129,9 @@ def tell_old_contact(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 def invite_admin(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """The first admin's way in."""
     return send_invitations(messages)
+
+
+@subscriber("messages.send_invitation", events=(InvitationAsked,), transactional=False)
+def send_invitation(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """A link to whoever is asked to come."""
+    return send_guests(messages)

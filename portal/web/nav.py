@@ -96,6 +96,7 @@ def _desk(business: Any) -> list[tuple[str, list[Link]]]:
             _links(
                 ("imports_desk.imports", "upload", gettext("Imports"), P.IMPORTS_CREATE),
                 ("partners_desk.staff", "users", gettext("Staff"), P.STAFF_MANAGE),
+                ("invitations_desk.invitations", "mail", gettext("Invitations"), P.STAFF_MANAGE),
                 ("partners_desk.keys", "key", gettext("API keys"), P.KEYS_MANAGE),
                 ("purchases_till.find", "scan", gettext("Till"), P.PURCHASES_CREATE),
                 business=business,
@@ -111,6 +112,7 @@ def _admin() -> list[tuple[str, list[Link]]]:
             gettext("People"),
             _links(
                 ("identity_admin.members", "users", gettext("Members"), P.MEMBERS_READ),
+                ("invitations_admin.invitations", "mail", gettext("Invitations"), P.MEMBERS_CREATE),
                 ("kyc_admin.submissions", "user-check", gettext("Verification"), P.KYC_READ),
                 ("partners_admin.businesses", "building-store", gettext("Businesses"), P.BUSINESSES_READ),
             ),

@@ -71,6 +71,7 @@ PUBLIC = {
     "identity.language",
     "identity.theme",
     "identity.invitation",
+    "invited.accept",
     "identity.service_worker",
     "identity.manifest",
     "platform.sign_in",

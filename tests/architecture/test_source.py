@@ -103,6 +103,7 @@ def test_imports_go_down_the_layers():
         "loyalty",
         "purchases",
         "imports",
+        "invitations",
         "messages",
         "telegram",
         "analytics",

@@ -1,0 +1,29 @@
+"""Invitations in words (G16)."""
+
+from typing import Any
+
+from flask_babel import gettext
+
+from portal.identity import labels
+
+
+def state(name: str) -> str:
+    """Where an invitation stands."""
+    names = {
+        "waiting": gettext("waiting"),
+        "accepted": gettext("accepted"),
+        "expired": gettext("ran out"),
+        "withdrawn": gettext("withdrawn"),
+    }
+    return names.get(name, name)
+
+
+TONES = {"waiting": "warning", "accepted": "success", "expired": "", "withdrawn": ""}
+
+
+def gives(row: Any) -> str:
+    """What it gives: a membership, a way to sign in, a role and where."""
+    if row.kind == "member":
+        return gettext("To sign in") if row.member_id and row.state != "accepted" else gettext("Membership")
+    parts = [row.own_role or labels.role(row.role), row.business, row.place]
+    return ", ".join(part for part in parts if part)
