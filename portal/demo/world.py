@@ -29,8 +29,11 @@ from portal.identity.models import User
 from portal.identity.roles import grant_role
 from portal.identity.service import register_member
 from portal.identity.sessions import acting_as
+from portal.invitations import service as invitations
+from portal.invitations.models import Invitation
 from portal.kernel import clock, money
 from portal.kernel.model import I18n, new_id
+from portal.kernel.side import side_transaction
 from portal.kernel.tenancy import tenant_scope
 from portal.loyalty.models import TierProgram
 from portal.loyalty.service import create_default_program
@@ -139,6 +142,8 @@ def _community(plan: Community, *, known: dict[str, Any], say: Callable[[str], N
         staff = _staff(plan, shops)
         if not known:
             _history(plan, shops, staff["alice" if plan.slug == "krug" else plan.people[0].handle])
+        if not known:
+            _invitations(plan, shops, staff)
         keys = {b["slug"]: b["api_key"] for b in known.get("businesses", [])}
         url = g.tenant.base_url + "/"
         cards = {row.id: row for row in db.session.execute(select(User.id, User.card_number, User.email))}
@@ -232,6 +237,45 @@ def _staff(plan: Community, shops: dict[str, UUID]) -> dict[str, UUID]:
             grant_role(member_id, person.role)
         made[person.handle] = member_id
     return made
+
+
+def _invitations(plan: Community, shops: dict[str, UUID], staff: dict[str, UUID]) -> None:
+    """Links on their way in every state: waiting, withdrawn, accepted and run out, of members and of staff."""
+    admin = next((staff[person.handle] for person in plan.people if person.role == "admin"), None)
+    shop = shops[plan.shops[0].slug]
+    if admin is None or db.session.scalar(select(Invitation.id).limit(1)) is not None:
+        return
+    wanted = (
+        ("anton", None),
+        ("vera", None),
+        ("lev", "cashier"),
+        ("mila", "manager"),
+        ("zoya", None),
+        ("oleg", "cashier"),
+    )
+    with acting_as(admin, "member"):
+        made = {
+            handle: invitations.invite(
+                invitations.Guest(
+                    f"{handle}@new.example",
+                    handle.title(),
+                    plan.locales[0],
+                    invitations.Offer(role, business_id=shop) if role else None,
+                )
+            )
+            for handle, role in wanted
+        }
+        invitations.withdraw(made["zoya"])
+    for handle in ("vera", "mila"):
+        letter = invitations.mint(made[handle])
+        if letter is not None:
+            invitations.mark_sent(letter.id)
+            invitations.accept(letter.token, name=handle.title(), user_agent="", ip="")
+    side_transaction(
+        "UPDATE invitations SET created_at = created_at - :days, asked_at = asked_at - :days, sent_at = asked_at - :days,"
+        " expires_at = expires_at - :days WHERE tenant_id = :tenant AND id = :id",
+        {"days": timedelta(days=10), "tenant": g.tenant.id, "id": made["oleg"]},
+    )
 
 
 def _history(plan: Community, shops: dict[str, UUID], guest: UUID) -> None:

@@ -1,23 +1,27 @@
 """The front door, and the member's home."""
 
-from flask import abort, current_app, redirect
+from flask import abort, current_app, redirect, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.home import components as specimens
+from portal.home import steps as first
 from portal.home.hello import greeting, last_day, near_day, steps
 from portal.identity.onward import first_page
-from portal.kernel.authz import LOGIN, PUBLIC, PortalBlueprint
+from portal.kernel.authz import LOGIN, PUBLIC, Permission, PortalBlueprint
 from portal.loyalty.progress import progress
 from portal.messages import queries as messages
 from portal.partners import queries as partners
 from portal.purchases import queries as purchases
+from portal.tenants import hosts
+from portal.tenants.change import put_setting
 from portal.wallets.labels import account_name, parts
 from portal.wallets.purse import purse
 from portal.web.fragments import render
 from portal.web.paging import Page
 
 home = PortalBlueprint("home", __name__, room="member")
+admin = PortalBlueprint("home_admin", __name__, room="admin")
 RECENT = 5
 
 
@@ -50,6 +54,7 @@ def index() -> Response:
     return render(
         "home/index.html",
         greeting=greeting(current_user),
+        steps=first.of_member(current_user),
         purse=purse(current_user.id),
         place=place,
         last_day=last_day(place) if place else None,
@@ -59,6 +64,14 @@ def index() -> Response:
         parts=parts,
         account_name=account_name,
     )
+
+
+@admin.route("/admin/first-steps/end", methods=["POST"], permission=Permission.SETTINGS_UPDATE)
+def end_first_steps() -> Response:
+    """Put the first steps of a new tenant away, for everybody who runs it."""
+    put_setting(first.SETTING, first.AWAY)
+    hosts.forget()
+    return redirect(url_for("analytics_admin.dashboard"), code=303)
 
 
 @home.route("/me/why/tier", permission=LOGIN)

@@ -46,9 +46,10 @@ class Person(UserMixin):
         roles: list[str],
         staff: list[StaffPost],
         custom: Mapping[str, Iterable[str]] | None = None,
+        newcomer: bool = False,
     ) -> None:
         self.id, self.name, self.locale, self.timezone, self.session_id = id, name, locale, timezone, session_id
-        self.roles, self.staff = roles, staff
+        self.roles, self.staff, self.newcomer = roles, staff, newcomer
         own = (known(names) for names in (custom or {}).values())
         self.permissions: frozenset[Permission] = frozenset().union(*(TENANT_ROLES[r] for r in roles), *own)
 

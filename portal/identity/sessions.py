@@ -48,6 +48,7 @@ DESK_ROLES = {"manager", "owner", "editor", "support"}
 _FIND = text("""
 SELECT s.id, s.user_id, s.auth_epoch, s.data, s.last_seen_at, s.idle_until, s.expires_at, u.name, u.locale, u.timezone,
        s.state, s.amr, s.proved_at, s.impersonator_id, clock_timestamp() AS now,
+       u.welcomed_at IS NULL AND u.joined_at > clock_timestamp() - interval '30 days' AS newcomer,
        ARRAY(SELECT role FROM tenant_roles r WHERE r.tenant_id = s.tenant_id AND r.user_id = u.id) AS roles,
        (SELECT coalesce(jsonb_object_agg(c.name, c.permissions), '{}')
           FROM role_assignments a JOIN custom_roles c ON c.tenant_id = a.tenant_id AND c.id = a.role_id
@@ -177,6 +178,7 @@ def _person(row: Any) -> Person:
         locale=row.locale,
         timezone=row.timezone,
         session_id=row.id,
+        newcomer=row.newcomer,
         roles=row.roles,
         custom=row.custom,
         staff=[

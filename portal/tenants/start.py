@@ -127,7 +127,7 @@ def _furnish() -> None:
         business_id = create_business(
             slug="main", name=plan["business"], category=starter.business, currency=tenant.currency
         )
-    _put_settings(starters.settings_of(starter, tuple(tenant.locales)))
+    _put_settings({**starters.settings_of(starter, tuple(tenant.locales)), "first_steps": "open"})
     if plan.get("admin"):
         member_id = register_member(
             name=plan.get("admin_name") or plan["admin"].partition("@")[0],

@@ -2,20 +2,23 @@
 
 from flask import abort, g, request
 from flask_babel import format_time
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.analytics import definitions, history, labels, period
 from portal.analytics.today import as_of, health, only_looked, today, totals
 from portal.analytics.views.live import answer, wanted
 from portal.extensions import db
-from portal.kernel.authz import Permission, PortalBlueprint
+from portal.home import steps
+from portal.kernel.authz import Permission as P
+from portal.kernel.authz import PortalBlueprint
 from portal.partners.queries import open_businesses
 from portal.web.fragments import render
 
 admin = PortalBlueprint("analytics_admin", __name__, room="admin")
 
 
-@admin.route("/admin", permission=Permission.DASHBOARD_READ)
+@admin.route("/admin", permission=P.DASHBOARD_READ)
 def dashboard() -> Response:
     """Today from PostgreSQL, within seconds of the sale; the weeks from ClickHouse."""
     chosen, currency, parts = period.chosen(request.args.get("period", "")), g.tenant.currency, wanted()
@@ -40,10 +43,13 @@ def dashboard() -> Response:
         past=past,
         names=names,
         currency=currency,
+        steps=steps.of_tenant()
+        if "period" in parts and "today" in parts and current_user.may(P.SETTINGS_UPDATE)
+        else [],
     )
 
 
-@admin.route("/admin/why", permission=Permission.DASHBOARD_READ)
+@admin.route("/admin/why", permission=P.DASHBOARD_READ)
 def why() -> Response:
     """What a figure of the dashboard counts (ANA-6)."""
     figure, currency = request.args.get("figure", "sales"), g.tenant.currency

@@ -5,7 +5,7 @@ from typing import Any
 from flask import g, redirect, url_for
 from flask_login import current_user
 
-from portal.identity import referrals, service
+from portal.identity import onward, referrals, service
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN
 from portal.web.fragments import render
@@ -30,4 +30,4 @@ def create_referral() -> Any:
 def end_welcome() -> Any:
     """Put the first steps away."""
     service.put_welcome_away(current_user.id)
-    return redirect(url_for("identity.first"), code=303)
+    return redirect(onward.home(), code=303)
