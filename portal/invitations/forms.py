@@ -97,6 +97,10 @@ class LinesField(Field):
 
     widget = TextArea()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.type = "TextAreaField"  # pages show it as one
+
     def process_formdata(self, valuelist: list[str]) -> None:
         self.data = valuelist[0] if valuelist else ""
 
