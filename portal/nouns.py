@@ -18,6 +18,7 @@ NOUNS = (
     "invitations",
     "messages",
     "telegram",
+    "merging",
     "analytics",
     "reports",
     "audit",

@@ -31,6 +31,7 @@ def objects(seed) -> Mapping[str, Thing]:
         **found,
         "business": Thing(CAFE.slug),
         "member_id": Thing(ALICE.id, TRENT.id),
+        "other_id": Thing(EVE.id, MALLORY.id),
         "business_id": Thing(CAFE.id, FOREIGN_CAFE.id),
         "tier_id": Thing(uid(311), uid(322)),
         "card": Thing(ALICE.card),
@@ -413,9 +414,18 @@ def _invitation(seed, tenant, member, shop, staff, key):
     return key
 
 
+def _merge(seed, tenant, member, shop, staff, key):
+    from portal.identity.models import MemberMerge
+
+    row = {"from_id": staff.id, "into_id": member.id, "key": str(key), "reason": "one person"}
+    seed(tenant, _made(MemberMerge, id=key, **row, moved={"balances": []}, merged_at=_now(), undo_until=_now()))
+    return key
+
+
 MAKERS = {
     "invitation_id": _invitation,
     "note_id": _note,
+    "merge_id": _merge,
     "claim_id": _claim,
     "purchase_id": _purchase,
     "notification_id": _notification,

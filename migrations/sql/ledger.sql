@@ -95,7 +95,7 @@ BEGIN
             IF draws THEN
                 SELECT coalesce(sum(l.remaining - l.held), 0) INTO there FROM lots l
                  WHERE l.tenant_id = t AND l.account_id = payer.id AND l.remaining > 0
-                   AND CASE WHEN payer.type = 'locked' THEN own IS NULL OR l.source_transaction_id = ANY (own)
+                   AND CASE WHEN payer.type = 'locked' OR kind = 'merge' THEN own IS NULL OR l.source_transaction_id = ANY (own)
                             ELSE l.activates_at <= p_at AND (l.expires_at IS NULL OR l.expires_at > p_at) END;
                 SELECT there + greatest(debt_limit - w.debt, 0) INTO there FROM wallet_accounts w WHERE w.tenant_id = t AND w.id = payer.id;
             ELSE
@@ -145,7 +145,7 @@ BEGIN
               FROM lots l
              WHERE l.tenant_id = t AND l.account_id = payer.id AND l.remaining > 0 AND l.remaining > l.held
                AND CASE WHEN only_lot IS NOT NULL THEN l.id = only_lot  -- whatever its dates: expiry and activation
-                        WHEN payer.type = 'locked' THEN own IS NULL OR l.source_transaction_id = ANY (own)
+                        WHEN payer.type = 'locked' OR kind = 'merge' THEN own IS NULL OR l.source_transaction_id = ANY (own)  -- D28: whatever their dates
                         ELSE l.activates_at <= p_at AND (l.expires_at IS NULL OR l.expires_at > p_at) END
         ), part AS (
             SELECT id, least(free, amt - (running - free)) AS amount, running FROM free WHERE running - free < amt
@@ -263,6 +263,12 @@ CREATE OR REPLACE FUNCTION ledger.post_alone(p_tenant uuid, p_posting jsonb, p_e
 DECLARE done jsonb; happened timestamptz;
 BEGIN
     PERFORM set_config('app.tenant_id', p_tenant::text, true);
+    IF p_object_type = 'member' THEN  -- a merge waits for this posting, or is seen by it (D28)
+        PERFORM 1 FROM public.users u WHERE u.tenant_id = p_tenant AND u.id = p_object_id FOR KEY SHARE;
+        IF EXISTS (SELECT 1 FROM public.users u WHERE u.tenant_id = p_tenant AND u.id = p_object_id AND u.merged_into IS NOT NULL) THEN
+            RAISE EXCEPTION 'this member was merged into another' USING ERRCODE = 'KR410';
+        END IF;
+    END IF;
     happened := clock_timestamp() + coalesce((SELECT x.clock_offset FROM public.tenants x WHERE x.id = p_tenant AND x.kind = 'sandbox'), interval '0');
     done := ledger.post(jsonb_build_array(p_posting), happened) -> 0;
     IF done ->> 'id' IS NOT NULL AND NOT (done ->> 'replayed')::boolean THEN

@@ -42,9 +42,10 @@ COLUMNS = (
 # Retention counts from arrival, in PostgreSQL's words, so that a rebuild keeps what was kept before (D46).
 RETAIN = "((greatest(p.occurred_at, p.recorded_at) AT TIME ZONE 'UTC')::date + make_interval(months => {months}))::date"
 _SELECT = """
-SELECT p.tenant_id, p.id, p.business_id, p.member_id, {ts}, p.amount, p.paid_with_bonus, p.bonus_accrued, p.refunded_total, p.bonus_taken_back,
+SELECT p.tenant_id, p.id, p.business_id, coalesce(u.merged_into, u.id), {ts}, p.amount, p.paid_with_bonus, p.bonus_accrued, p.refunded_total, p.bonus_taken_back,
        p.bonus_given_back, p.currency, p.category, p.source, coalesce(t.code, ''), p.location_id, p.till, p.historical::int, p.version, {retain}
-  FROM purchases p LEFT JOIN status_tiers t ON t.tenant_id = p.tenant_id AND t.id = p.tier_id
+  FROM purchases p JOIN users u ON u.tenant_id = p.tenant_id AND u.id = p.member_id
+  LEFT JOIN status_tiers t ON t.tenant_id = p.tenant_id AND t.id = p.tier_id
 """
 
 
@@ -83,6 +84,15 @@ def ship_ranges(ranges: Sequence[tuple[UUID, UUID]]) -> int:
     return _copy(
         "JOIN unnest(%(firsts)s::uuid[], %(lasts)s::uuid[]) AS r (first, last) ON p.id BETWEEN r.first AND r.last",
         {"firsts": list(firsts), "lasts": list(lasts)},
+    )
+
+
+def ship_members(member_ids: Sequence[UUID]) -> int:
+    """Stream the purchases of these members and of whoever was merged into them: a fact's member is the survivor (D28)."""
+    return _copy(
+        "JOIN users f ON f.tenant_id = p.tenant_id AND f.id = p.member_id"
+        " AND (f.id = ANY(%(members)s::uuid[]) OR f.merged_into = ANY(%(members)s::uuid[]))",
+        {"members": list(member_ids)},
     )
 
 
@@ -179,6 +189,6 @@ def _midnight(day: date) -> datetime:
 
 
 def _token(rows: Sequence[Any]) -> str:
-    """The same purchases in the same versions are the same block: ClickHouse takes it once (ANA-1)."""
-    keys = ",".join(f"{row[1]}:{row[18]}" for row in rows)
+    """The same purchases of the same members in the same versions are one block: ClickHouse takes it once (ANA-1)."""
+    keys = ",".join(f"{row[1]}:{row[3]}:{row[18]}" for row in rows)
     return hashlib.sha256(keys.encode()).hexdigest()

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import abort, g, jsonify
 from flask_babel import gettext
 from flask_openapi3 import Tag
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from portal.api import people, shown
 from portal.api.amounts import line_amounts, minor
@@ -29,7 +29,8 @@ from portal.api.schemas import (
 from portal.api.views import blueprint
 from portal.extensions import db
 from portal.identity import cards
-from portal.identity.queries import MemberRow
+from portal.identity.models import User
+from portal.identity.queries import MemberRow, whose
 from portal.kernel import clock
 from portal.kernel.authz import Permission
 from portal.kernel.commands import command, journal
@@ -39,8 +40,9 @@ from portal.purchases.models import Purchase
 
 PURCHASES = Tag(name="Purchases")
 BACKDATED = timedelta(hours=72)
+_member = select(func.coalesce(User.merged_into, User.id)).where(User.id == Purchase.member_id).scalar_subquery()  # D28
 COLUMNS = (
-    Purchase.id, Purchase.external_id, Purchase.member_id, Purchase.receipt_number, Purchase.amount, Purchase.currency,
+    Purchase.id, Purchase.external_id, _member.label("member_id"), Purchase.receipt_number, Purchase.amount, Purchase.currency,
     Purchase.paid_with_bonus, Purchase.bonus_accrued, Purchase.refunded_total, Purchase.bonus_taken_back,
     Purchase.bonus_given_back, Purchase.category, Purchase.till, Purchase.source, Purchase.occurred_at, Purchase.recorded_at,
 )  # fmt: skip
@@ -140,7 +142,7 @@ def purchases(query: PurchasesQuery) -> Any:
     if query.external_id is not None:
         statement = statement.where(Purchase.external_id == query.external_id)
     if query.member is not None:
-        statement = statement.where(Purchase.member_id == people.named_in_body(query.member).id)
+        statement = statement.where(whose(Purchase.member_id, people.named_in_body(query.member).id))
     if query.cursor is not None:
         statement = statement.where(tuple_(Purchase.occurred_at, Purchase.id) < tuple_(*_place(query.cursor)))
     ordered = statement.order_by(Purchase.occurred_at.desc(), Purchase.id.desc()).limit(query.limit + 1)

@@ -44,7 +44,11 @@ def ping() -> Any:
     responses={200: MemberOut},
 )
 def member(path: MemberPath) -> Any:
-    """The member with this card, phone, e-mail or id, with balances in your currency. 404 when there is none."""
+    """The member with this card, phone, e-mail or id, with balances in your currency. 404 when there is none.
+
+    When two accounts of one person were merged, the card, phone, e-mail and id of the one that went find the one that
+    stays: compare `id` with the one you asked for. Purchases of both answer with the `member_id` of the one that stays.
+    """
     found = people.named(path.card_or_phone)
     if found is None:
         abort(404)

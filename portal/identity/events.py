@@ -159,3 +159,27 @@ class IdentityUnlinked(Event):
 
     member_id: UUID
     provider: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembersMerged(Event):
+    """`merged_id` was another account of the same person and leads to `member_id` from now on (D28)."""
+
+    TYPE: ClassVar[str] = "member.merged"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    merged_id: UUID
+    merge_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembersParted(Event):
+    """A merge was undone: `merged_id` is a member of their own again."""
+
+    TYPE: ClassVar[str] = "member.parted"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    merged_id: UUID
+    merge_id: UUID

@@ -26,6 +26,7 @@ def permissions() -> dict[str, str]:
         "members.find": gettext("find a member at the till"),
         "members.create": gettext("enrol members"),
         "members.erase": gettext("erase members"),
+        "members.merge": gettext("merge members"),
         "members.impersonate": gettext("look through a member’s eyes"),
         "purchases.create": gettext("record purchases"),
         "purchases.refund": gettext("give refunds"),
@@ -94,7 +95,7 @@ def movement(kind: str) -> str:
         "expiry": gettext("Bonus burned"),
         "adjustment": gettext("Corrected by hand"),
         "reward": gettext("Reward"),
-        "merge": gettext("Came with another account"),
+        "merge": gettext("Moved between two accounts of one person"),
         "opening_balance": gettext("Brought from the old programme"),
     }
     return kinds.get(kind, kind)
@@ -106,6 +107,7 @@ def tier_cause(cause: str) -> str:
         "earned": gettext("earned by purchases"),
         "expired": gettext("the period ended"),
         "manual": gettext("set by hand"),
+        "merge": gettext("two accounts were joined or parted"),
         "refund": gettext("after a refund"),
     }
     return causes.get(cause, cause)

@@ -23,6 +23,7 @@ class User(TenantOwned, Model):
         tenant_fk("users", "merged_into"),
         Index(None, "tenant_id", "search_text", "id"),
         Index(None, "tenant_id", "joined_at", "id"),
+        Index(None, "tenant_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         CheckConstraint("card_number ~ '^[0-9]{12}$'", name="card_number"),
     )
 
@@ -376,3 +377,64 @@ class ForeignIdentity(TenantOwned, Model):
     subject: Mapped[str] = mapped_column(info=pii("erase"))
     user_id: Mapped[UUID]
     created_at: Mapped[datetime]
+
+
+class MemberMerge(TenantOwned, Model):
+    """Two accounts of one person made one (D28): `from_id` leads to `into_id` until somebody undoes it.
+
+    `moved` tells of amounts, tiers and ids, `contacts` what the survivor took over; `returned` what an undo gave back.
+    """
+
+    __tablename__ = "member_merges"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        tenant_fk("users", "from_id"),
+        tenant_fk("users", "into_id"),
+        Index(
+            "ix_member_merges_standing",
+            "tenant_id",
+            "from_id",
+            unique=True,
+            postgresql_where=text("undone_at IS NULL"),
+        ),
+        Index(None, "tenant_id", "into_id"),
+        Index(None, "tenant_id", "merged_at"),
+        CheckConstraint("from_id <> into_id", name="two"),
+    )
+
+    key: Mapped[str] = mapped_column(info=pii("keep:key of a form"))
+    from_id: Mapped[UUID]
+    into_id: Mapped[UUID]
+    reason: Mapped[str] = mapped_column(server_default="", info=pii("erase"))
+    moved: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("keep:figures and ids"))
+    contacts: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("erase"))
+    merged_by: Mapped[UUID | None]
+    merged_at: Mapped[datetime]
+    undo_until: Mapped[datetime]
+    undone_by: Mapped[UUID | None]
+    undone_at: Mapped[datetime | None]
+    undo_reason: Mapped[str | None] = mapped_column(info=pii("erase"))
+    returned: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("keep:figures and ids"))
+
+
+class MemberPair(TenantOwned, Model):
+    """What is known of two accounts: `asked` to be made one, because they showed the same Telegram (TMA-2), or `distinct`.
+
+    `low_id` is the smaller of the two ids, so that a pair has one row.
+    """
+
+    __tablename__ = "member_pairs"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "low_id", "high_id"),
+        tenant_fk("users", "low_id"),
+        tenant_fk("users", "high_id"),
+        Index(None, "tenant_id", "high_id"),
+        CheckConstraint("low_id < high_id", name="order"),
+        CheckConstraint("state IN ('asked','distinct')", name="state"),
+    )
+
+    low_id: Mapped[UUID]
+    high_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    decided_by: Mapped[UUID | None]
+    at: Mapped[datetime]

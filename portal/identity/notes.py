@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.identity.models import MemberNote, User
+from portal.identity.queries import whose
 from portal.identity.service import locked
 from portal.kernel import clock
 from portal.kernel.commands import command, journal
@@ -25,11 +26,11 @@ class NotYourNote(PortalError):
 
 
 def of_member(member_id: UUID) -> list[Any]:
-    """The newest notes on a member with their authors' names, newest first."""
+    """The newest notes on a member and on who was merged into them, with the authors' names, newest first."""
     statement = (
         select(MemberNote, User.name.label("author"))
         .join(User, (User.tenant_id == MemberNote.tenant_id) & (User.id == MemberNote.author_id))
-        .where(MemberNote.member_id == member_id)
+        .where(whose(MemberNote.member_id, member_id))
         .order_by(MemberNote.written_at.desc(), MemberNote.id.desc())
     )
     return list(db.session.execute(statement.limit(SHOWN)))

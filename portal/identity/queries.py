@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, any_, func, literal, or_, select, union_all
 
 from portal.extensions import db
 from portal.identity import cards, contacts, words
@@ -50,7 +50,10 @@ _BY = {
 
 
 def find_member(text: str) -> MemberRow | None:
-    """The one member that this names exactly: card in any writing, QR address, telephone, e-mail. Else None."""
+    """The one member that this names exactly: card in any writing, QR address, telephone, e-mail. Else None.
+
+    What names somebody who was merged into another leads there (D28).
+    """
     card = cards.valid_card(text)
     row = _named_by("card_number", card) if card else None
     if row is None and (typed := _contact(text)):
@@ -62,8 +65,10 @@ def find_member(text: str) -> MemberRow | None:
 
 
 def member(member_id: UUID) -> MemberRow | None:
-    """The member with this id, unless archived."""
+    """The member with this id, or the one whom theirs was merged into (D28); None for an archived one."""
     row = _named_by("id", member_id)
+    if row is not None and row.merged_into:
+        row = _named_by("id", row.merged_into)
     return MemberRow(*row[:-1]) if row else None
 
 
@@ -92,14 +97,41 @@ def listed() -> tuple[ColumnElement[bool], ...]:
     return User.archived_at.is_(None), User.merged_into.is_(None)
 
 
+# For SQL with :tenant and :member, as `x.member_id {ACCOUNTS}`: the member's own rows and those of whoever was merged in.
+ACCOUNTS = """= ANY (ARRAY(SELECT cast(:member AS uuid) UNION ALL
+                 SELECT merged.id FROM users merged WHERE merged.tenant_id = :tenant AND merged.merged_into = :member))"""
+
+
+def whose(column: Any, member_id: UUID) -> ColumnElement[bool]:
+    """Rows of this member and of everybody who was merged into them (D28); by the index of `column`."""
+    merged = select(User.id).where(User.merged_into == member_id)
+    accounts = union_all(select(literal(member_id)), merged)
+    return column == any_(func.array(accounts.scalar_subquery()))
+
+
+def survivor(member_id: UUID) -> UUID:
+    """Where this id leads: to the member whom theirs was merged into, else to itself."""
+    merged = db.session.scalar(select(User.merged_into).where(User.id == member_id))
+    return merged or member_id
+
+
 def account(identifier: str) -> Any:
-    """What sign-in needs of the account behind an e-mail or a telephone; None when there is none."""
+    """What sign-in needs of the account behind an e-mail or a telephone; None when there is none.
+
+    The contact of somebody who was merged into another opens that other account, with its password and factors (D28).
+    """
     typed = _contact(identifier)
     if typed is None:
         return None
     column, value = typed
     columns = (User.id, User.name, User.password_hash, User.auth_epoch, User.suspended_at, User.suspended_reason)
-    return db.session.execute(select(*columns).where(getattr(User, column) == value, *listed()).limit(1)).one_or_none()
+    named = User.__table__.alias("named")
+    leads = select(func.coalesce(named.c.merged_into, named.c.id)).where(
+        named.c.tenant_id == current_tenant_id(), named.c[column] == value
+    )
+    return db.session.execute(
+        select(*columns).where(User.id == leads.scalar_subquery(), *listed()).limit(1)
+    ).one_or_none()
 
 
 def tenant_roles(user_id: UUID) -> list[str]:

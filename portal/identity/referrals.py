@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from portal.extensions import db
 from portal.identity import sessions
 from portal.identity.models import Referral, ReferralCode, User
+from portal.identity.queries import whose
 from portal.kernel.commands import command, journal
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
@@ -44,7 +45,7 @@ def create_code(member_id: UUID) -> str:
 
 def keep(member_id: UUID, code: str) -> None:
     """Note who brought a newcomer, inside the command that makes them; a code of nobody is let go."""
-    row = select(ReferralCode.member_id).join(
+    row = select(func.coalesce(User.merged_into, User.id)).join(
         User, (User.tenant_id == ReferralCode.tenant_id) & (User.id == ReferralCode.member_id)
     )
     referrer = db.session.scalar(
@@ -58,4 +59,6 @@ def keep(member_id: UUID, code: str) -> None:
 
 def brought(member_id: UUID) -> int:
     """How many came by this member's code."""
-    return db.session.scalar(select(func.count()).select_from(Referral).where(Referral.referrer_id == member_id)) or 0
+    return (
+        db.session.scalar(select(func.count()).select_from(Referral).where(whose(Referral.referrer_id, member_id))) or 0
+    )

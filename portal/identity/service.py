@@ -52,6 +52,15 @@ class WrongPassword(PortalError):
     code = "member.wrong_password"
 
 
+class MemberMerged(PortalError):
+    """The account was made one with another; what is to be done is done there."""
+
+    code, status = "member.merged", 409
+
+    def __init__(self) -> None:
+        super().__init__(gettext("This account was merged into another. Open that one."))
+
+
 class ReasonMissing(PortalError):
     """Staff must say why."""
 
@@ -104,7 +113,7 @@ def register_member(
     )
     db.session.add(member)
     db.session.flush()
-    _write_words(member)
+    rewrite_words(member)
     journal().about("member", member.id)
     emit(MemberRegistered(member_id=member.id, joined_via=joined_via), historical=historical)
     return member.id
@@ -200,7 +209,7 @@ def edit_member(member_id: UUID, *, name: str, phone: str | None, email: str | N
     for kind, new in replaced:
         _replace(member, kind, new, confirmed_at=None)
     db.session.flush()
-    _write_words(member)
+    rewrite_words(member)
     journal().about("member", member.id)
 
 
@@ -247,7 +256,7 @@ def take_contact(member: User, contact: str) -> str:
         _free(mail, number, member.card_number, but=member.id)
     _replace(member, kind, contact, confirmed_at=sessions.real_now())
     db.session.flush()
-    _write_words(member)
+    rewrite_words(member)
     return kind
 
 
@@ -278,11 +287,13 @@ def choose_language(member_id: UUID, locale: str) -> None:
 
 
 def locked(member_id: UUID) -> User:
-    """The member, their row locked until the command commits (D18). Raises `NotFound`."""
+    """The member, their row locked until the command commits (D18). Raises `NotFound` and `MemberMerged`."""
     statement = select(User).where(User.id == member_id, User.archived_at.is_(None)).with_for_update()
     member = db.session.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
     if member is None:
         raise NotFound(gettext("There is no such member."))
+    if member.merged_into:
+        raise MemberMerged
     return member
 
 
@@ -324,7 +335,8 @@ def _end_sessions(member: User) -> None:
     sessions.revoke_all(member.id)
 
 
-def _write_words(member: User) -> None:
+def rewrite_words(member: User) -> None:
+    """The words by which a member is found, after a change of name or contacts."""
     db.session.execute(delete(MemberWord).where(MemberWord.member_id == member.id))
     found = words.of_member(member.name, member.card_number, member.phone, member.email)
     values = [{"tenant_id": member.tenant_id, "word": word, "member_id": member.id} for word in sorted(found)]

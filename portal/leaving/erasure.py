@@ -47,31 +47,35 @@ class LastAdmin(PortalError):
 
 
 def erase(member_id: UUID, *, reason: str) -> None:
-    """Anonymise a member at once: there is no way back. Raises `MoneyLeft`, `LastAdmin` and `NotFound`.
+    """Anonymise a member, and whoever was merged into them, at once: there is no way back. Raises `MoneyLeft`, `LastAdmin` and `NotFound`.
 
     One command changes the rows; the bytes of their files and what Redis holds go after it. A process that dies in
     between leaves the files to `files.purge`, and counters in Redis end by themselves within a day.
     """
     try:
-        doomed = _erase(member_id, reason=reason)
+        whole, doomed = _erase(member_id, reason=reason)
     except InsufficientFunds:  # a lot's day came between reading and drawing it
-        doomed = _erase(member_id, reason=reason)
+        whole, doomed = _erase(member_id, reason=reason)
     try:
         files.remove(doomed)
     except OSError:
         log.exception("files of a member who left could not be removed now; the next purge tries again")
     with suppress(RedisError):
         store = redis()
-        for key in store.scan_iter(match=f"*{member_id}*", count=1000):
-            store.delete(key)
+        for one in whole:
+            for key in store.scan_iter(match=f"*{one}*", count=1000):
+                store.delete(key)
 
 
 @command("member.erase", emits=(MemberErased,))
-def _erase(member_id: UUID, *, reason: str) -> list[UUID]:
+def _erase(member_id: UUID, *, reason: str) -> tuple[list[UUID], list[UUID]]:
     member = locked(member_id)  # a purchase takes the same lock: it is recorded before, or refused after
     _refuse_last_admin(member_id)
     _burn(member_id)
-    _forget_unlinked(member)
+    merged = select(User).where(User.merged_into == member_id).order_by(User.id).with_for_update()
+    whole = [member, *db.session.scalars(merged, execution_options={"populate_existing": True})]
+    for one in whole:
+        _forget_unlinked(one)
     doomed: list[UUID] = []
     for link in LINKS:
         if link.fate == "delete":
@@ -82,12 +86,14 @@ def _erase(member_id: UUID, *, reason: str) -> list[UUID]:
             gone = update(link.rows).where(link.of(member_id), link.rows.c.business_id.is_(None))
             values = {"name": "", "expires_at": clock.now()}
             doomed += db.session.scalars(gone.values(values).returning(link.rows.c.id)).all()
-    vault.shred(member_id)
-    _anonymise(member)
+    for one in whole:
+        vault.shred(one.id)
+        _anonymise(one)
     journal().about("member", member_id)
     journal().reason(reason)
-    emit(MemberErased(member_id=member_id))
-    return doomed
+    for one in whole:
+        emit(MemberErased(member_id=one.id))
+    return [one.id for one in whole], doomed
 
 
 def _anonymise(member: User) -> None:

@@ -3,13 +3,15 @@ security.md 13). What is in a column follows from its class, `pii("export" | "er
 column that names a member and stands neither here nor in `ACTORS`.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import JSON, ColumnElement, Table, select
 
+from portal.identity.queries import whose
 from portal.kernel.model import Model
 from portal.kernel.tenancy import current_tenant_id
 
@@ -37,7 +39,7 @@ class Link:
         return Model.metadata.tables[self.table]
 
     def of(self, member_id: UUID) -> ColumnElement[bool]:
-        """Which rows are this member's."""
+        """Which rows are this member's, and those of whoever was merged into them (D28)."""
         own = self.rows.c
         return (own.tenant_id == current_tenant_id()) & _named(self, member_id)
 
@@ -62,6 +64,8 @@ LINKS = (  # children before their parents: rows are deleted in this order
     Link("invitations", "member_id", "delete"),
     Link("contact_changes", "member_id", "delete"),
     Link("consents", "member_id", "delete"),
+    Link("member_pairs", "low_id", "delete", told=False),
+    Link("member_pairs", "high_id", "delete", told=False),
     Link("notifications", "member_id", "delete"),
     Link("notification_preferences", "member_id", "delete"),
     Link("notification_states", "member_id", "delete"),
@@ -74,6 +78,8 @@ LINKS = (  # children before their parents: rows are deleted in this order
     Link("profiles", "id", "delete"),
     Link("stored_files", "owner_id", "discard"),
     Link("tier_memberships", "id", "blank"),
+    Link("member_merges", "from_id", "blank", told=False),
+    Link("member_merges", "into_id", "blank", told=False),
     Link("users", "id", "blank"),
     Link("tier_progress", "member_id", "keep"),
     Link("tier_changes", "member_id", "keep"),
@@ -102,7 +108,10 @@ ACTORS = {  # who did something to somebody else's row: an id, which after an er
     "kyc_submissions.first_approver_id",
     "legal_texts.published_by",
     "ledger_transactions.caused_by",
+    "member_merges.merged_by",
+    "member_merges.undone_by",
     "member_notes.author_id",
+    "member_pairs.decided_by",
     "outbox_messages.actor_id",
     "outbox_messages.caused_by",
     "purchase_refunds.actor_id",
@@ -132,7 +141,8 @@ def blanks(link: Link) -> Iterator[tuple[str, Any]]:
         if column.nullable:
             yield column.name, None
         elif column.server_default is not None:
-            yield column.name, column.server_default.arg  # type: ignore[attr-defined]
+            empty = column.server_default.arg  # type: ignore[attr-defined]
+            yield column.name, json.loads(empty) if isinstance(column.type, JSON) else empty
 
 
 def _told(column: Any) -> bool:
@@ -142,6 +152,6 @@ def _told(column: Any) -> bool:
 def _named(link: Link, member_id: UUID) -> ColumnElement[bool]:
     own = link.rows.c[link.column]
     if not link.via:
-        return own == member_id
+        return whose(own, member_id)
     parent = next(one for one in LINKS if one.table == link.via)
     return own.in_(select(parent.rows.c.id).where(parent.of(member_id)))

@@ -77,7 +77,8 @@ def _who_moves(program: Program, drafts: Sequence[TierDraft]) -> list[str]:
                          WHERE u.t <= coalesce(p.qualifying, 0)) AS reached, coalesce(t.rank, 0) AS held
                   FROM (SELECT member_id, qualifying FROM tier_progress
                          WHERE tenant_id = :tenant AND program_id = :program AND window_start = :start) p
-                  FULL JOIN (SELECT * FROM tier_memberships WHERE tenant_id = :tenant) m ON m.id = p.member_id
+                  FULL JOIN (SELECT s.* FROM tier_memberships s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.id
+                              WHERE s.tenant_id = :tenant AND u.merged_into IS NULL) m ON m.id = p.member_id
                   LEFT JOIN status_tiers t ON t.tenant_id = :tenant AND t.id = m.tier_id) x"""),
         {
             "tenant": current_tenant_id(),

@@ -16,6 +16,7 @@ def cause(code: str) -> str:
         "earned": gettext("Reached"),
         "expired": gettext("The period ended"),
         "manual": gettext("Set by hand"),
+        "merge": gettext("Two accounts were joined or parted"),
         "refund": gettext("After a refund"),
     }.get(code, code)
 

@@ -74,7 +74,7 @@ class TierMembership(TenantOwned, Model):
     since: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     locked_until: Mapped[datetime | None]
-    cause: Mapped[str] = mapped_column(info=pii("keep:earned, expired, manual or refund"))
+    cause: Mapped[str] = mapped_column(info=pii("keep:earned, expired, manual, merge or refund"))
     reason: Mapped[str | None] = mapped_column(info=pii("export"))
     actor_id: Mapped[UUID | None]
 
@@ -88,7 +88,7 @@ class TierChange(TenantOwned, Model):
     member_id: Mapped[UUID]
     from_tier_id: Mapped[UUID | None]
     to_tier_id: Mapped[UUID]
-    cause: Mapped[str] = mapped_column(info=pii("keep:earned, expired, manual or refund"))
+    cause: Mapped[str] = mapped_column(info=pii("keep:earned, expired, manual, merge or refund"))
     purchase_id: Mapped[UUID | None]
     at: Mapped[datetime]
     recorded_at: Mapped[datetime] = recorded_at()

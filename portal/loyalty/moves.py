@@ -15,10 +15,10 @@ from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 from portal.loyalty import ladder
 from portal.loyalty.events import TierChanged
-from portal.loyalty.ladder import Standing, Tier
+from portal.loyalty.ladder import Standing, Tier, settled
 from portal.loyalty.queries import Position
 
-CAUSES = ("earned", "expired", "manual", "refund")
+CAUSES = ("earned", "expired", "manual", "merge", "refund")
 # The counter, the standing and the steps; `source` is a row set with one row when the move is to happen at all.
 WRITE = """
 {source}, counted AS (
@@ -119,6 +119,35 @@ def deciding(
     step = _step(place.at(now), standing, "manual", now)
     move = _move(place, member_id, rules.calendar.start(now), 0, standing.tier, standing, (step,))
     return replace(move, reason=reason, actor_id=actor_id)
+
+
+def joining(place: Position, other: Position, member_id: UUID, now: datetime) -> Move:
+    """The move of a merge (D28): `place` has the windows of both already, `other` is the standing that comes along.
+
+    The better of the two stays with its dates, then what both spent together is looked at; a lock by hand holds.
+    """
+    own, came = place.at(now), other.at(now)
+    later = (came.tier.rank, came.until or now) > (own.tier.rank, own.until or now)
+    best = Standing(came.tier, came.since or now, came.until, came.locked_until) if later else own
+    return _looked_at_again(place, member_id, own if own.locked(now) else best, now)
+
+
+def parting(place: Position, member_id: UUID, before: Standing, now: datetime) -> Move:
+    """The move of a merge undone: back to the standing `before` it, and up as far as the own windows reach."""
+    standing = place.stored if place.stored.locked(now) else settled(place.program.rules, before, place.windows, now)
+    return _looked_at_again(place, member_id, standing, now)
+
+
+def _looked_at_again(place: Position, member_id: UUID, standing: Standing, now: datetime) -> Move:
+    rules = place.program.rules
+    earned, until = rules.supported(place.windows, now)
+    if not standing.locked(now) and earned.rank > standing.tier.rank:
+        standing = Standing(earned, now, until)
+    elif not standing.locked(now) and earned.rank == standing.tier.rank and until and (standing.until or now) < until:
+        standing = replace(standing, until=until)
+    window = rules.calendar.start(now)
+    step = _step(place.stored, standing, "merge", now)
+    return _move(place, member_id, window, 0, standing.tier, standing, (step,))
 
 
 def parameters(move: Move | None, purchase_id: UUID | None) -> dict[str, Any]:

@@ -119,7 +119,10 @@ def tier_of(member_id: UUID) -> Tier | None:
 def members_by_tier() -> dict[UUID, int]:
     """How many members stand above the lowest tier, by tier."""
     rows = db.session.execute(
-        text("SELECT tier_id, count(*) AS n FROM tier_memberships WHERE tenant_id = :tenant GROUP BY tier_id"),
+        text(
+            "SELECT m.tier_id, count(*) AS n FROM tier_memberships m JOIN users u ON u.tenant_id = m.tenant_id AND u.id = m.id"
+            " WHERE m.tenant_id = :tenant AND u.merged_into IS NULL GROUP BY m.tier_id"
+        ),
         {"tenant": current_tenant_id()},
     )
     return {row.tier_id: row.n for row in rows}

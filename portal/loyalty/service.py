@@ -19,9 +19,10 @@ from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import I18n
 from portal.kernel.tenancy import current_tenant_id
 from portal.loyalty import durations, moves, queries
-from portal.loyalty.ladder import Tier
+from portal.loyalty.ladder import Standing, Tier
 from portal.loyalty.models import StatusTier, TierProgram
 from portal.loyalty.queries import Position
+from portal.loyalty.windows import MONTHS
 
 DEFAULT_NAMES = (
     ("bronze", {"en": "Bronze", "ru": "Бронза"}),
@@ -199,7 +200,7 @@ def _recheck_some(limit: int) -> tuple[int, int]:
     due = text("""
         SELECT u.id FROM users u
          WHERE u.tenant_id = :tenant AND u.id IN (
-               SELECT m.id FROM tier_memberships m
+               SELECT m.id FROM tier_memberships m JOIN users o ON o.tenant_id = m.tenant_id AND o.id = m.id AND o.merged_into IS NULL
                 WHERE m.tenant_id = :tenant AND m.expires_at <= :now AND (m.locked_until IS NULL OR m.locked_until <= :now)
                 ORDER BY m.expires_at LIMIT :limit)
          ORDER BY u.id FOR NO KEY UPDATE""")
@@ -251,6 +252,46 @@ def _columns(draft: TierDraft) -> dict[str, Any]:
     }
 
 
+@command("loyalty.join")
+def join(from_id: UUID, into_id: UUID) -> dict[str, Any] | None:
+    """A member's spending and tier go to another, whose row leads there already (D28); both rows are locked.
+
+    Returns the standing that the other had before, for `part`; None where there are no tiers.
+    """
+    other, before = queries.position(from_id), queries.position(into_id)
+    if other is None or before is None:
+        return None
+    _count_again(before, from_id, into_id)
+    place = queries.position(into_id)
+    if place:
+        moves.write(moves.joining(place, other, into_id, clock.now()))
+    stored = before.stored
+    moments = {"since": stored.since, "until": stored.until, "locked_until": stored.locked_until}
+    return {"tier": stored.tier.code, **{name: at and at.isoformat() for name, at in moments.items()}}
+
+
+@command("loyalty.part")
+def part(from_id: UUID, into_id: UUID, before: Mapping[str, Any] | None) -> None:
+    """Undo `join`: each has the spending of their own purchases again, and the tier that goes with it."""
+    place = queries.position(into_id)
+    if place is None or before is None:
+        return
+    _count_again(place, from_id, into_id)
+    now = clock.now()
+    for member_id in (from_id, into_id):
+        place = queries.position(member_id)
+        if place is None:
+            continue
+        standing = place.stored
+        if member_id == into_id:
+            tier = next(
+                (t for t in place.program.rules.tiers if t.code == before["tier"]), place.program.rules.tiers[0]
+            )
+            moments = (before[name] for name in ("since", "until", "locked_until"))
+            standing = Standing(tier, *(datetime.fromisoformat(at) if at else None for at in moments))
+        moves.write(moves.parting(place, member_id, standing, now))
+
+
 def rebuild() -> None:
     """Count every window again from the purchases themselves (D22)."""
     program = db.session.scalars(select(TierProgram)).one_or_none()
@@ -272,24 +313,51 @@ def _recount(program_id: UUID, period: str) -> None:
         "tenant": current_tenant_id(),
         "program": program_id,
         "zone": g.tenant.timezone,
-        "months": {"MONTH": 1, "QUARTER": 3, "HALF_YEAR": 6, "YEAR": 12}[period],
+        "months": MONTHS[period],
     }
     db.session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"tiers:{values['tenant']}"}
     )
-    db.session.execute(text("DELETE FROM tier_progress WHERE tenant_id = :tenant AND program_id = :program"), values)
+    _count(values, "")
+    journal().note("tier_progress", program_id, {"recounted": [None, period]})
+
+
+def _count_again(place: Position, *members: UUID) -> None:
+    """The counters of these members and of whoever leads to them, each window from the purchases."""
+    values = {
+        "tenant": current_tenant_id(),
+        "program": place.program.id,
+        "zone": g.tenant.timezone,
+        "months": MONTHS[place.program.rules.calendar.period],
+        "members": list(members),
+    }
+    _count(values, "AND {member} = ANY (:members)")
+    for member_id in members:
+        journal().note("tier_progress", member_id, {"recounted": [None, place.program.rules.calendar.period]})
+
+
+def _count(values: dict[str, Any], some: str) -> None:
+    whose = some.format(member="member_id")
     db.session.execute(
-        text("""
+        text(f"DELETE FROM tier_progress WHERE tenant_id = :tenant AND program_id = :program {whose}"), values
+    )
+    owners = some.format(member="coalesce(u.merged_into, u.id)")
+    if some:  # by the members' own indexes
+        owners += """ AND p.member_id = ANY (ARRAY(
+            SELECT m.id FROM users m WHERE m.tenant_id = :tenant AND m.id = ANY (:members)
+            UNION ALL SELECT m.id FROM users m WHERE m.tenant_id = :tenant AND m.merged_into = ANY (:members)))"""
+    db.session.execute(
+        text(f"""
         INSERT INTO tier_progress (tenant_id, member_id, program_id, window_start, qualifying)
-        SELECT :tenant, p.member_id, :program, w.start AT TIME ZONE :zone,
+        SELECT :tenant, coalesce(u.merged_into, u.id), :program, w.start AT TIME ZONE :zone,
                sum(p.amount - p.paid_with_bonus - p.refunded_total + p.bonus_given_back)
           FROM purchases p
+          JOIN users u ON u.tenant_id = p.tenant_id AND u.id = p.member_id
           JOIN tier_programs g ON g.tenant_id = p.tenant_id AND g.id = :program AND g.currency = p.currency,
                LATERAL (SELECT p.occurred_at AT TIME ZONE :zone AS local) AS l,
                LATERAL (SELECT date_trunc('year', l.local)
                         + make_interval(months => (extract(month FROM l.local)::int - 1) / :months * :months) AS start) AS w
-         WHERE p.tenant_id = :tenant
-         GROUP BY p.member_id, w.start"""),
+         WHERE p.tenant_id = :tenant {owners}
+         GROUP BY 2, w.start"""),
         values,
     )
-    journal().note("tier_progress", program_id, {"recounted": [None, period]})

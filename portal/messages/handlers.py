@@ -12,6 +12,8 @@ from portal.identity.events import (
     IdentityUnlinked,
     MemberLookedAt,
     MemberRegistered,
+    MembersMerged,
+    MembersParted,
     PasswordChanged,
     RecoveryCodeUsed,
     ResetRequested,
@@ -103,7 +105,10 @@ def send_reset(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     return send_links(messages)
 
 
-@subscriber("messages.notify_safety", events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked))
+@subscriber(
+    "messages.notify_safety",
+    events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked, MembersMerged, MembersParted),
+)
 def notify_safety(messages: Sequence[Message]) -> None:
     """A line in the inbox when what one signs in with changes."""
     tell(safety_notices(messages))
@@ -111,7 +116,7 @@ def notify_safety(messages: Sequence[Message]) -> None:
 
 @subscriber(
     "messages.email_safety",
-    events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked),
+    events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked, MembersMerged, MembersParted),
     transactional=False,
 )
 def email_safety(messages: Sequence[Message]) -> Mapping[UUID, Exception]:

@@ -147,6 +147,26 @@ def _identity_unlinked(data: Data) -> Text:  # noqa: ARG001
     )
 
 
+def _merged(data: Data) -> Text:  # noqa: ARG001
+    return Text(
+        gettext("Two accounts of yours are one now"),
+        gettext(
+            "Staff joined another account of yours with this one: its bonus, purchases and card are here. If only this one is yours, tell the staff within seven days: they part them again."
+        ),
+        "/me/wallet",
+        "users",
+    )
+
+
+def _parted(data: Data) -> Text:  # noqa: ARG001
+    return Text(
+        gettext("An account was parted from yours"),
+        gettext("Staff found that it is somebody else's. What came with it and was not spent went back."),
+        "/me/wallet",
+        "arrows-left-right",
+    )
+
+
 def _factor_removed(data: Data) -> Text:
     return Text(
         gettext("A second factor was removed"),
@@ -229,6 +249,8 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "contact.changed": ("security", _contact),
     "identity.linked": ("security", _identity_linked),
     "identity.unlinked": ("security", _identity_unlinked),
+    "member.merged": ("security", _merged),
+    "member.parted": ("security", _parted),
     "job.done": ("work", _job),
     "audit.signed": ("security", _root),
 }

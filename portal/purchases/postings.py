@@ -91,18 +91,31 @@ def refund(
     )
     made: list[Posting] = []
     if give_back:
-        made.append(
+        paid = _to_their_lots(purchase_id, give_back, occurred_at, timedelta(days=grace_days))
+        back: dict[str, Any] = {
+            "type": "refund_restore",
+            "source": "refund",
+            "payer": Account.payable(business_id),
+            "payee": bonus,
+            **common,
+        }
+        if own := [
+            {name: part[name] for name in ("lot", "amount", "expires_at")}
+            for part in paid
+            if part["owner"] == member_id
+        ]:
+            amount = sum(part["amount"] for part in own)
+            made.append(Posting(external_id=f"{refund_id}:restore", amount=amount, restores=own, **back))
+        made += [  # paid from an account that has another owner since a merge (D28): a lot alike
             Posting(
-                type="refund_restore",
-                source="refund",
-                external_id=f"{refund_id}:restore",
-                amount=give_back,
-                payer=Account.payable(business_id),
-                payee=bonus,
-                **common,
-                restores=_to_their_lots(purchase_id, give_back, occurred_at, timedelta(days=grace_days)),
+                external_id=f"{refund_id}:restore:{part['lot']}",
+                amount=part["amount"],
+                expires_at=part["expires_at"] or part["until"],
+                **back,
             )
-        )
+            for part in paid
+            if part["owner"] != member_id
+        ]
     if take_back:
         made.append(
             Posting(
@@ -153,20 +166,30 @@ def _accrual(purchase_id: UUID) -> UUID | None:
 
 
 def _to_their_lots(purchase_id: UUID, amount: int, now: datetime, grace: timedelta) -> list[dict[str, Any]]:
-    """Parts of `amount` for the lots that paid, in proportion to what each still has out; a burnt lot gets a grace."""
+    """Parts of `amount` for the lots that paid, in proportion to what each still has out; a burnt lot gets a grace.
+
+    `owner` is whose lot it is, `until` its date as it stands.
+    """
     paid = db.session.execute(
         text("""
-        SELECT l.id, l.expires_at, sum(a.amount)::bigint AS still_out
+        SELECT l.id, l.expires_at, w.owner_id, sum(a.amount)::bigint AS still_out
           FROM ledger_transactions x
           JOIN lot_allocations a ON a.tenant_id = x.tenant_id AND a.debit_transaction_id = x.id
           JOIN lots l ON l.tenant_id = a.tenant_id AND l.id = a.lot_id
+          JOIN wallet_accounts w ON w.tenant_id = l.tenant_id AND w.id = l.account_id
          WHERE x.tenant_id = :tenant AND x.caused_by = :purchase AND x.type IN ('redemption', 'refund_restore')
-         GROUP BY l.id, l.expires_at, l.seq HAVING sum(a.amount) > 0 ORDER BY l.seq"""),
+         GROUP BY l.id, l.expires_at, w.owner_id, l.seq HAVING sum(a.amount) > 0 ORDER BY l.seq"""),
         {"tenant": current_tenant_id(), "purchase": purchase_id},
     ).all()
     parts = money.split(amount, [lot.still_out for lot in paid])
     return [
-        {"lot": lot.id, "amount": part, "expires_at": now + grace if lot.expires_at and lot.expires_at <= now else None}
+        {
+            "lot": lot.id,
+            "owner": lot.owner_id,
+            "amount": part,
+            "expires_at": now + grace if lot.expires_at and lot.expires_at <= now else None,
+            "until": lot.expires_at,
+        }
         for lot, part in zip(paid, parts, strict=True)
         if part
     ]

@@ -22,6 +22,7 @@ SHIFT = timedelta(hours=12)
 TWICE_WITHIN = timedelta(minutes=2)
 _cashiers = User.__table__.alias("cashiers")
 _members = User.__table__.alias("members")
+_owners = User.__table__.alias("owners")
 COLUMNS = (
     Purchase.id,
     Purchase.business_id,
@@ -119,11 +120,11 @@ def recent_at(business_id: UUID, *, cashier_id: UUID | None = None, limit: int =
 
 
 def of_member(member_id: UUID, limit: int = 20) -> Sequence[Any]:
-    """A member's latest purchases with the shops' names."""
+    """A member's latest purchases with the shops' names, those of accounts that were merged into theirs too (D28)."""
     statement = (
         select(*COLUMNS, Business.name.label("business"))
         .join(Business, and_(Business.tenant_id == Purchase.tenant_id, Business.id == Purchase.business_id))
-        .where(Purchase.member_id == member_id)
+        .where(people.whose(Purchase.member_id, member_id))
         .order_by(Purchase.occurred_at.desc(), Purchase.id.desc())
         .limit(limit)
     )
@@ -170,7 +171,7 @@ def rung_up(business_id: UUID, external_id: str, member_id: UUID, amount: int) -
         select(Purchase.id).where(
             Purchase.business_id == business_id,
             Purchase.external_id == external_id,
-            Purchase.member_id == member_id,
+            people.whose(Purchase.member_id, member_id),
             Purchase.amount == amount,
         )
     )
@@ -214,8 +215,10 @@ def conditions(business_id: UUID | None, q: str, filters: Mapping[str, str]) -> 
         found = people.matching(select(User.id), q)
         exact = people.find_member(q)
         receipt = Purchase.receipt_number.startswith(q, autoescape=True)
-        members: list[ColumnElement[bool]] = [Purchase.member_id.in_(found)] if found is not None else []
-        members += [Purchase.member_id == exact.id] if exact else []
+        members: list[ColumnElement[bool]] = []
+        if found is not None:
+            members += [Purchase.member_id.in_(found), Purchase.member_id.in_(_merged_into(found))]
+        members += [people.whose(Purchase.member_id, exact.id)] if exact else []
         where.append(or_(receipt, *members))
     if begun := _day(filters.get("from")):
         where.append(Purchase.occurred_at >= midnight(begun, g.tenant.timezone))
@@ -234,15 +237,23 @@ def conditions(business_id: UUID | None, q: str, filters: Mapping[str, str]) -> 
     return where
 
 
+def _merged_into(found: Any) -> Select[Any]:
+    return select(User.id).where(User.merged_into.in_(found))
+
+
 def _named(*columns: Any) -> Select[Any]:
+    """Purchases with the member's and the cashier's names; whoever was merged into another is that other one (D28)."""
+    member = func.coalesce(_owners.c.merged_into, _owners.c.id)
     return (
         select(
-            *columns,
+            *(column for column in columns if column is not Purchase.member_id),
+            _members.c.id.label("member_id"),
             _members.c.name.label("member"),
             _members.c.card_number.label("card_number"),
             _cashiers.c.name.label("cashier"),
         )
-        .join(_members, and_(_members.c.tenant_id == Purchase.tenant_id, _members.c.id == Purchase.member_id))
+        .join(_owners, and_(_owners.c.tenant_id == Purchase.tenant_id, _owners.c.id == Purchase.member_id))
+        .join(_members, and_(_members.c.tenant_id == Purchase.tenant_id, _members.c.id == member))
         .outerjoin(_cashiers, and_(_cashiers.c.tenant_id == Purchase.tenant_id, _cashiers.c.id == Purchase.cashier_id))
     )
 

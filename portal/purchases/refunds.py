@@ -200,8 +200,11 @@ def undo_purchase(purchase_id: UUID, *, reason: str, key: str) -> RefundOutcome:
 
 
 _LOCK = text(f"SELECT id, {RECOUNT_LOCK} FROM users WHERE tenant_id = :tenant AND id = :member FOR NO KEY UPDATE")
+_WHOSE = text("""
+SELECT coalesce(u.merged_into, u.id) FROM purchases p JOIN users u ON u.tenant_id = p.tenant_id AND u.id = p.member_id
+ WHERE p.tenant_id = :tenant AND p.id = :purchase""")
 _LOAD = text(f"""
-SELECT p.id, p.business_id, p.member_id, p.receipt_number, p.currency, p.amount, p.paid_with_bonus, p.bonus_accrued, p.refunded_total,
+SELECT p.id, p.business_id, cast(:member AS uuid) AS member_id, p.receipt_number, p.currency, p.amount, p.paid_with_bonus, p.bonus_accrued, p.refunded_total,
        p.bonus_given_back, p.occurred_at, p.recorded_at, p.device_id, p.version,
        coalesce((SELECT sum(r.bonus_taken_back + r.unrecovered) FROM purchase_refunds r
                   WHERE r.tenant_id = p.tenant_id AND r.purchase_id = p.id), 0)::bigint AS reversed,
@@ -214,9 +217,9 @@ SELECT p.id, p.business_id, p.member_id, p.receipt_number, p.currency, p.amount,
        (SELECT to_jsonb(r) FROM purchase_refunds r
          WHERE r.tenant_id = p.tenant_id AND r.purchase_id = p.id AND r.external_id = :external_id) AS existing,
        coalesce((SELECT a.posted FROM wallet_accounts a
-                  WHERE a.tenant_id = p.tenant_id AND a.owner_kind = 'member' AND a.owner_id = p.member_id AND a.owner_key = ''
+                  WHERE a.tenant_id = p.tenant_id AND a.owner_kind = 'member' AND a.owner_id = :member AND a.owner_key = ''
                     AND a.currency = p.currency AND a.type = 'bonus'), 0) AS balance,
-       {loyalty.position_sql("p.member_id")}
+       {loyalty.position_sql()}
   FROM purchases p WHERE p.tenant_id = :tenant AND p.id = :purchase""")
 _WRITE = text("""
 WITH refund AS (
@@ -232,14 +235,17 @@ RETURNING version""")
 
 
 def _locked(purchase_id: UUID, external_id: str) -> Any:
-    """The purchase as it stands with its member's and its own row locked, in that order (D18)."""
+    """The purchase as it stands with its member's and its own row locked, in that order (D18).
+
+    A purchase of somebody who was merged into another is the other one's to give back (D28).
+    """
     values: dict[str, Any] = {"tenant": current_tenant_id(), "purchase": purchase_id, "external_id": external_id}
-    member_id = db.session.scalar(
-        text("SELECT member_id FROM purchases WHERE tenant_id = :tenant AND id = :purchase"), values
-    )
+    values["member"] = None
+    while (member_id := db.session.scalar(_WHOSE, values)) != values["member"]:  # a merge may come before the lock
+        values["member"] = member_id
+        db.session.execute(_LOCK, values)
     if member_id is None:
         raise NotFound(gettext("There is no such purchase."))
-    db.session.execute(_LOCK, {**values, "member": member_id})
     db.session.execute(text("SELECT 1 FROM purchases WHERE tenant_id = :tenant AND id = :purchase FOR UPDATE"), values)
     return db.session.execute(_LOAD, values).one()
 

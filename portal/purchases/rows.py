@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from flask import g
 from flask_babel import gettext
@@ -22,13 +23,16 @@ _LOCK = driver_sql(f"""
 SELECT u.suspended_at, u.suspended_reason, {RECOUNT_LOCK}
   FROM users u WHERE u.tenant_id = :tenant AND u.id = :member AND u.archived_at IS NULL AND u.merged_into IS NULL
    FOR NO KEY UPDATE""")
+_SURVIVOR = driver_sql(
+    "SELECT merged_into FROM users WHERE tenant_id = :tenant AND id = :member AND merged_into IS NOT NULL"
+)
 _LOAD = driver_sql(f"""
 SELECT b.currency, b.category, b.archived_at, b.max_bonus_share, b.spend_confirmation,
        (SELECT true FROM business_locations l
          WHERE l.tenant_id = b.tenant_id AND l.business_id = b.id AND l.id = :location) AS location_is_own,
        (SELECT jsonb_build_object('id', p.id, 'request_hash', p.request_hash, 'amount', p.amount, 'currency', p.currency,
                'paid_with_bonus', p.paid_with_bonus, 'bonus_accrued', p.bonus_accrued, 'occurred_at', p.occurred_at,
-               'receipt_number', p.receipt_number, 'trace', p.trace)
+               'receipt_number', p.receipt_number, 'trace', p.trace, 'member_id', p.member_id)
           FROM purchases p
          WHERE p.tenant_id = b.tenant_id AND p.business_id = b.id AND p.external_id = :external_id) AS existing,
        coalesce((SELECT a.posted FROM wallet_accounts a
@@ -63,7 +67,7 @@ SELECT trace -> 'request' FROM purchases
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the decision needs to know, read with the member's row locked."""
+    """What the decision needs to know, read with the member's row locked; `member_id` is None where there are several."""
 
     currency: str
     category: str
@@ -76,11 +80,15 @@ class Found:
     position: loyalty.Position | None
     suspended_reason: str | None
     suspended: bool
+    member_id: UUID | None = None
 
 
 def load(sale: Sale) -> Found:
-    """Lock the member, then read: in this order nobody else's purchase of this member can come between (D18)."""
-    values = {
+    """Lock the member, then read: in this order nobody else's purchase of this member can come between (D18).
+
+    One who was merged into another is that other one (D28).
+    """
+    values: dict[str, Any] = {
         "tenant": current_tenant_id(),
         "business": sale.business_id,
         "member": sale.member_id,
@@ -88,6 +96,9 @@ def load(sale: Sale) -> Found:
         "external_id": sale.external_id,
     }
     member = run(_LOCK, values).fetchone()
+    if member is None and (leads := run(_SURVIVOR, values).fetchone()):
+        values["member"] = leads.merged_into
+        member = run(_LOCK, values).fetchone()
     if member is None:
         raise NotFound(gettext("There is no such member."))
     row = run(_LOAD, values).fetchone()
@@ -105,6 +116,7 @@ def load(sale: Sale) -> Found:
         position=loyalty.position_of(row),
         suspended_reason=member.suspended_reason,
         suspended=member.suspended_at is not None,
+        member_id=values["member"],
     )
 
 

@@ -1,13 +1,14 @@
 """A sale recorded for a member: the ledger, the tier, the receipt and their event in one transaction (G9, WAL-3)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from flask_babel import gettext
 
+from portal.identity import queries
 from portal.kernel import clock
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Busy
@@ -81,12 +82,18 @@ def record_purchase(
     whole, parts = sale.fingerprint()
     found = rows.load(sale)
     if found.existing:
-        return _replay(found.existing, whole, parts)
+        return _replay(found.existing, whole, parts, found.member_id)
+    if found.member_id and found.member_id != member_id:
+        sale = replace(sale, member_id=found.member_id)
     decided = decide(sale, found, clock.now())
     if bonus_to_spend:
-        levels.require(member_id, "bonus.spend", bonus_to_spend)
+        levels.require(sale.member_id, "bonus.spend", bonus_to_spend)
         confirmations.check(
-            found.spend_confirmation, confirmed_by, business_id=business_id, member_id=member_id, amount=bonus_to_spend
+            found.spend_confirmation,
+            confirmed_by,
+            business_id=business_id,
+            member_id=member_id,
+            amount=bonus_to_spend,
         )
     return _carry_out(sale, found, decided, whole, parts)
 
@@ -175,9 +182,14 @@ def _tell(sale: Sale, outcome: Outcome, decided: Decision) -> None:
     moves.tell(decided.move, historical=sale.historical)
 
 
-def _replay(existing: dict[str, Any], whole: str, parts: Mapping[str, str]) -> Outcome:
-    """The stored answer to the same request; another request under the same key is refused (WAL-3)."""
-    if existing["request_hash"] != whole:
+def _replay(existing: dict[str, Any], whole: str, parts: Mapping[str, str], member_id: UUID | None) -> Outcome:
+    """The stored answer to the same request; another request under the same key is refused (WAL-3).
+
+    Whoever was merged into another since is the same person under another id (D28).
+    """
+    differing = wanted.differing(existing["trace"].get("request", {}), parts)
+    renamed = differing == ["member_id"] and queries.survivor(UUID(existing["member_id"])) == member_id
+    if existing["request_hash"] != whole and not renamed:
         raise _mismatch(existing["trace"].get("request", {}), parts)
     journal().unchanged()
     stored = existing["trace"].get("outcome", {})

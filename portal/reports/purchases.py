@@ -59,7 +59,8 @@ DIALECT: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _FROM = """
   FROM ({chosen}) p
   JOIN businesses b ON b.tenant_id = p.tenant_id AND b.id = p.business_id
-  LEFT JOIN users m ON m.tenant_id = p.tenant_id AND m.id = p.member_id
+  LEFT JOIN users o ON o.tenant_id = p.tenant_id AND o.id = p.member_id
+  LEFT JOIN users m ON m.tenant_id = p.tenant_id AND m.id = coalesce(o.merged_into, o.id)
   LEFT JOIN users c ON c.tenant_id = p.tenant_id AND c.id = p.cashier_id
   LEFT JOIN unnest(%(codes)s::text[], %(units)s::numeric[], %(exponents)s::int[]) AS u (code, unit, exponent)
     ON u.code = p.currency

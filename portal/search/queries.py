@@ -6,7 +6,7 @@ from typing import Any
 from flask import g, url_for
 from flask_babel import gettext
 from flask_login import current_user
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 
 from portal.extensions import db
 from portal.identity import cards, queries
@@ -53,7 +53,9 @@ def _members(q: str) -> list[Hit]:
     if shop is not None:
         if not current_user.may(Permission.PURCHASES_READ, shop):
             return []
-        here = exists().where(Purchase.member_id == User.id, Purchase.business_id == shop.id)
+        own = User.__table__.alias("own")
+        theirs = select(own.c.id).where(or_(own.c.id == User.id, own.c.merged_into == User.id)).correlate(User)
+        here = exists().where(Purchase.member_id.in_(theirs), Purchase.business_id == shop.id)
         return [
             Hit(
                 url_for("purchases_desk.purchases", business=shop.slug, q=row.card_number), "user", row.name, _card(row)

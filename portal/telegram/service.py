@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from portal.extensions import db
-from portal.identity import access, consents, factors, queries, sessions
+from portal.identity import access, consents, factors, pairs, queries, sessions
 from portal.identity.events import IdentityLinked, IdentityUnlinked, MemberRegistered
 from portal.identity.models import ForeignIdentity, User
 from portal.identity.service import locked, register_member
@@ -87,9 +87,10 @@ def account_of(user_id: UUID) -> Any:
 
 
 def owner_of(telegram_id: int) -> UUID | None:
-    """The member whose Telegram this is."""
+    """The member whose Telegram this is; one who was merged into another is that other one (D28)."""
     own = ForeignIdentity
-    return db.session.scalar(select(own.user_id).where(own.provider == PROVIDER, own.subject == str(telegram_id)))
+    user_id = db.session.scalar(select(own.user_id).where(own.provider == PROVIDER, own.subject == str(telegram_id)))
+    return user_id and queries.survivor(user_id)
 
 
 def token() -> str:
@@ -147,7 +148,7 @@ def _open(user_id: UUID, told: signed.Told, *, user_agent: str, ip: str, replace
         raise access.Suspended(gettext("This account is suspended: %(reason)s", reason=member.suspended_reason or "…"))
     if replaces:
         sessions.revoke(replaces)
-    db.session.execute(update(TelegramAccount).where(TelegramAccount.user_id == user_id).values(**_names(told)))
+    db.session.execute(update(TelegramAccount).where(TelegramAccount.telegram_id == told.id).values(**_names(told)))
     journal().about("member", user_id)
     return access.open_for(member, user_agent=user_agent, ip=ip, amr="tg")
 
@@ -168,13 +169,13 @@ def join(told: signed.Told, *, name: str, marketing: bool) -> UUID:
 def link(user_id: UUID, told: signed.Told) -> None:
     """Tie a Telegram account to a signed-in member. Raises `LinkedElsewhere` or `AlreadyLinked`.
 
-    One that is another member's stays theirs; staff find a note in the log of both (TMA-2).
+    One that is another member's stays theirs; staff are asked whether the two are one person (TMA-2).
     """
     try:
         _link(user_id, told)
     except LinkedElsewhere:
         owner = owner_of(told.id)
-        if owner is not None:
+        if owner not in {None, user_id}:
             _note_claim(user_id, owner)
         raise
 
@@ -223,6 +224,7 @@ def _tie(user_id: UUID, told: signed.Told) -> None:
 
 @command("telegram.claim", reads=True)
 def _note_claim(user_id: UUID, owner: UUID) -> None:
+    pairs.ask(user_id, owner)
     journal().about("member", user_id)
     journal().reason(f"member {owner} has the same Telegram account")
 

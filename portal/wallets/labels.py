@@ -19,7 +19,7 @@ _TYPES = {
     "transfer": _("Transfer"),
     "deposit": _("Top-up"),
     "withdrawal": _("Withdrawal"),
-    "merge": _("Came with another account"),
+    "merge": _("Moved between two accounts of one person"),
     "opening_balance": _("Brought from the old programme"),
     "reward": _("Reward"),
 }

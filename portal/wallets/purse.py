@@ -1,7 +1,7 @@
 """A member's accounts as they think of them: one that pays at the tills, what waits beside it, and the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -18,6 +18,7 @@ class Purse:
 
     `waiting` is bonus that becomes spendable later, from `waiting_from` on, in minor units of `main`'s currency; most of
     it lies on the account `waits_on`. `others` are neither of these, and not empty.
+    `earlier` are accounts of whoever was merged into this member: empty, with their movements (D28).
     """
 
     accounts: Sequence[Balance]
@@ -26,16 +27,19 @@ class Purse:
     waiting_from: datetime | None
     waits_on: Balance | None
     others: Sequence[Balance]
+    earlier: Sequence[Balance] = ()
 
     def account(self, account_id: UUID) -> Balance | None:
         """One of these accounts."""
-        return next((a for a in self.accounts if a.account_id == account_id), None)
+        return next((a for a in (*self.accounts, *self.earlier) if a.account_id == account_id), None)
 
 
 def purse(member_id: UUID) -> Purse:
     """Everything a member owns here, in one statement."""
     first = (g.tenant.settings.get("currencies") or {}).get("first", "")
-    return sorted_out(balances(member_id), g.tenant.currency, first)
+    every = balances(member_id, merged=True)
+    own = sorted_out([a for a in every if a.owner_id == member_id], g.tenant.currency, first)
+    return replace(own, earlier=[a for a in every if a.owner_id != member_id])
 
 
 def sorted_out(accounts: Sequence[Balance], currency: str, first: str = "") -> Purse:

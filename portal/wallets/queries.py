@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from portal.extensions import db
+from portal.identity.queries import ACCOUNTS
 from portal.kernel import clock
 from portal.kernel.tenancy import current_tenant_id
 
@@ -27,29 +28,34 @@ class Balance:
     pending_at: datetime | None
     next_expiry: datetime | None
     expiring: int
+    owner_id: UUID
 
 
-_BALANCES = text("""
+_BALANCES = """
 SELECT w.id AS account_id, w.type, w.currency, w.posted, w.held,
        CASE WHEN w.type IN ('bonus', 'points') THEN coalesce(l.spendable, 0)::bigint ELSE w.posted - w.held END AS spendable,
        coalesce(l.pending, 0)::bigint AS pending, l.pending_at, l.next_expiry,
        coalesce((SELECT sum(x.remaining) FROM lots x WHERE x.tenant_id = w.tenant_id AND x.account_id = w.id AND x.remaining > 0
-                    AND x.expires_at = l.next_expiry), 0)::bigint AS expiring
+                    AND x.expires_at = l.next_expiry), 0)::bigint AS expiring, w.owner_id
   FROM wallet_accounts w
   LEFT JOIN LATERAL (
        SELECT sum(remaining - held) FILTER (WHERE activates_at <= :at AND (expires_at IS NULL OR expires_at > :at)) AS spendable,
               sum(remaining) FILTER (WHERE activates_at > :at) AS pending, min(activates_at) FILTER (WHERE activates_at > :at) AS pending_at,
               min(expires_at) FILTER (WHERE expires_at > :at) AS next_expiry
          FROM lots WHERE tenant_id = w.tenant_id AND account_id = w.id AND remaining > 0) l ON true
- WHERE w.tenant_id = :tenant AND w.owner_kind = 'member' AND w.owner_id = :member
+ WHERE w.tenant_id = :tenant AND w.owner_kind = 'member' AND w.owner_id {whose}
  ORDER BY w.type, w.currency
-""")
+"""
+_OWN, _MERGED = (text(_BALANCES.format(whose=whose)) for whose in ("= :member", ACCOUNTS))
 
 
-def balances(member_id: UUID) -> list[Balance]:
-    """Every account of a member; none before the first movement."""
+def balances(member_id: UUID, *, merged: bool = False) -> list[Balance]:
+    """Every account of a member; none before the first movement.
+
+    With `merged`, also those of whoever was merged into them, which are empty: their movements are still there (D28).
+    """
     values = {"tenant": current_tenant_id(), "member": member_id, "at": clock.now()}
-    return [Balance(*row) for row in db.session.execute(_BALANCES, values)]
+    return [Balance(*row) for row in db.session.execute(_MERGED if merged else _OWN, values)]
 
 
 def balance_of(member_id: UUID, currency: str, kind: str = "bonus") -> int:

@@ -20,6 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import db
+from portal.identity.service import MemberMerged
 from portal.kernel import clock
 from portal.kernel.books import plain, wherefrom, who
 from portal.kernel.commands import command, journal, refuse_looking, repeated
@@ -230,6 +231,8 @@ def _named(error: DBAPIError | psycopg.Error, postings: Sequence[Posting]) -> Ex
         sent = next((p for p in postings if p.external_id == kept.get("key")), postings[0])
         fields = differing(kept.get("request") or {}, sent.deciding())
         return IdempotencyMismatch(gettext("This was posted before with other content."), fields=fields)
+    if state == "KR410":
+        return MemberMerged()
     if state == "KR423":
         return WalletLocked(gettext("This balance cannot be used for that."))
     if state in NOT_AN_AMOUNT:
@@ -312,6 +315,8 @@ def posting_command(action: str) -> Callable[[Callable[P, Act]], Callable[P, Pos
     def decorate(function: Callable[P, Act]) -> Callable[P, Posted]:
         @command(action)
         def within(act: Act) -> Posted:
+            if act.about and act.about[0] == "member":
+                _stay(act.about[1])
             done = post(act.posting)[0]
             if act.about:
                 journal().about(*act.about)
@@ -334,6 +339,16 @@ def posting_command(action: str) -> Callable[[Callable[P, Act]], Callable[P, Pos
         return run
 
     return decorate
+
+
+def _stay(member_id: UUID) -> None:
+    """A merge of this member waits for this posting, or has been before it (D28). Raises `MemberMerged`."""
+    row = run(
+        "SELECT merged_into FROM users WHERE tenant_id = %s AND id = %s FOR KEY SHARE", (current_tenant_id(), member_id)
+    )
+    found = row.fetchone()
+    if found and found[0]:
+        raise MemberMerged
 
 
 def _alone(action: str, act: Act) -> Posted:

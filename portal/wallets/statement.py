@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from portal.extensions import db
+from portal.identity.queries import ACCOUNTS
 from portal.kernel import clock
 from portal.kernel.tenancy import current_tenant_id
 from portal.web.paging import COUNTED
@@ -30,6 +31,7 @@ _FILTERS = {
     "entry": "e.id = :entry",
 }
 _OWN = "e.tenant_id = :tenant AND e.member_id = :member"
+_THEIRS = f"e.tenant_id = :tenant AND e.member_id {ACCOUNTS}"
 _JOINED = """
   JOIN ledger_transactions x ON x.tenant_id = e.tenant_id AND x.id = e.transaction_id
   LEFT JOIN businesses b ON b.tenant_id = x.tenant_id AND b.id = x.business_id"""
@@ -84,9 +86,11 @@ def lines(
 
 
 def entry(member_id: UUID, entry_id: UUID) -> Any:
-    """One entry of this member, or None."""
+    """One entry of this member, or of whoever was merged into them; else None."""
     values = {"tenant": current_tenant_id(), "member": member_id, "entry": entry_id, "limit": 1}
-    return db.session.execute(_statement(_LINES, ("entry",), of_account=False), values).one_or_none()
+    return db.session.execute(
+        _statement(_LINES.replace(_OWN, _THEIRS), ("entry",), of_account=False), values
+    ).one_or_none()
 
 
 def count(member_id: UUID, account_id: UUID, filters: Mapping[str, str]) -> int:

@@ -48,10 +48,10 @@ def _show(own: Purse, shown: Balance | None) -> Response:
     chosen = filters(*FILTERS)
     if request.args.get("format") == "csv":
         return _download(shown, chosen)
-    overview = statement.overview(current_user.id, shown.account_id)
+    overview = statement.overview(shown.owner_id, shown.account_id)
     rows = cut(
-        statement.lines(current_user.id, shown.account_id, chosen, limit=SIZE + 1, after=cursor(when, int)),
-        total=statement.count(current_user.id, shown.account_id, chosen) if chosen else overview.entries,
+        statement.lines(shown.owner_id, shown.account_id, chosen, limit=SIZE + 1, after=cursor(when, int)),
+        total=statement.count(shown.owner_id, shown.account_id, chosen) if chosen else overview.entries,
         size=SIZE,
         sort="-date",
         filters=chosen,
@@ -74,7 +74,7 @@ def _show(own: Purse, shown: Balance | None) -> Response:
 
 
 def _download(shown: Balance, chosen: Mapping[str, str]) -> Response:
-    found = statement.lines(current_user.id, shown.account_id, chosen, limit=MOST)
+    found = statement.lines(shown.owner_id, shown.account_id, chosen, limit=MOST)
     header = (
         gettext("Date"),
         gettext("Kind"),

@@ -7,13 +7,14 @@ from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import access, cards, contacts, labels, notes, onward, queries, service, sessions
+from portal.identity import access, cards, contacts, labels, notes, onward, pairs, queries, service, sessions
 from portal.identity.forms import ContactsForm, LookForm, NoteForm, SuspensionForm, apart
 from portal.identity.models import User
 from portal.identity.stepup import fresh, fresh_to_write
 from portal.identity.views import roster, timeline
 from portal.identity.views.blueprints import admin
 from portal.identity.views.corrections import AdjustmentForm, TierForm
+from portal.kernel import clock
 from portal.kernel.authz import Permission
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
@@ -174,6 +175,9 @@ def _page(found: User, *, status: int = 200, **forms: Any) -> Any:
         older=older,
         kind=kind,
         kinds=timeline.kinds(),
+        merges=pairs.standing(found.id),
+        now=clock.now(),
+        shown_card=cards.shown,
         notes=notes.of_member(found.id),
         opened=next(iter(forms), ""),
         **shown,

@@ -1,4 +1,7 @@
-"""Everything that happened to a member, newest first: one statement over what several nouns keep."""
+"""Everything that happened to a member, newest first: one statement over what several nouns keep.
+
+What happened to whoever was merged into them is theirs too (D28).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +14,7 @@ from sqlalchemy import text
 
 from portal.extensions import db
 from portal.identity import labels
+from portal.identity.queries import ACCOUNTS
 from portal.kernel.authz import Permission
 from portal.kernel.model import I18n
 from portal.kernel.tenancy import current_tenant_id
@@ -24,39 +28,39 @@ _SOURCES = {
         SELECT 'purchase' AS kind, p.occurred_at AS at, p.id, jsonb_build_object('shop', b.name, 'amount', p.amount,
                'currency', p.currency, 'earned', p.bonus_accrued, 'spent', p.paid_with_bonus, 'receipt', p.receipt_number) AS data
           FROM purchases p JOIN businesses b ON b.tenant_id = p.tenant_id AND b.id = p.business_id
-         WHERE p.tenant_id = :tenant AND p.member_id = :member AND {before:p.occurred_at, p.id}
+         WHERE p.tenant_id = :tenant AND p.member_id {whose} AND {before:p.occurred_at, p.id}
          ORDER BY p.occurred_at DESC, p.id DESC LIMIT :limit""",
     "refund": """
         SELECT 'refund', r.occurred_at, r.id, jsonb_build_object('shop', b.name, 'amount', r.amount, 'currency', p.currency,
                'back', r.bonus_taken_back, 'given', r.bonus_given_back, 'receipt', p.receipt_number, 'cause', r.cause)
           FROM purchases p JOIN purchase_refunds r ON r.tenant_id = p.tenant_id AND r.purchase_id = p.id
           JOIN businesses b ON b.tenant_id = p.tenant_id AND b.id = p.business_id
-         WHERE p.tenant_id = :tenant AND p.member_id = :member AND {before:r.occurred_at, r.id}
+         WHERE p.tenant_id = :tenant AND p.member_id {whose} AND {before:r.occurred_at, r.id}
          ORDER BY r.occurred_at DESC, r.id DESC LIMIT :limit""",
     "bonus": """
         SELECT 'bonus', e.occurred_at, e.id, jsonb_build_object('type', x.type, 'amount', e.amount, 'currency', e.currency,
                'after', e.balance_after, 'reason', x.metadata ->> 'reason')
           FROM wallet_accounts w JOIN ledger_entries e ON e.tenant_id = w.tenant_id AND e.account_id = w.id
           JOIN ledger_transactions x ON x.tenant_id = e.tenant_id AND x.id = e.transaction_id
-         WHERE w.tenant_id = :tenant AND w.owner_kind = 'member' AND w.owner_id = :member
+         WHERE w.tenant_id = :tenant AND w.owner_kind = 'member' AND w.owner_id {whose}
            AND x.source NOT IN ('purchase', 'refund') AND {before:e.occurred_at, e.id}
          ORDER BY e.occurred_at DESC, e.id DESC LIMIT :limit""",
     "tier": """
         SELECT 'tier', c.at, c.id, jsonb_build_object('from', f.name_i18n, 'to', t.name_i18n, 'cause', c.cause)
           FROM tier_changes c JOIN status_tiers t ON t.tenant_id = c.tenant_id AND t.id = c.to_tier_id
           LEFT JOIN status_tiers f ON f.tenant_id = c.tenant_id AND f.id = c.from_tier_id
-         WHERE c.tenant_id = :tenant AND c.member_id = :member AND {before:c.at, c.id}
+         WHERE c.tenant_id = :tenant AND c.member_id {whose} AND {before:c.at, c.id}
          ORDER BY c.at DESC, c.id DESC LIMIT :limit""",
     "notice": """
         SELECT 'notice', n.created_at, n.id, jsonb_build_object('name', n.kind, 'data', n.data, 'read', n.read_at)
           FROM notifications n
-         WHERE n.tenant_id = :tenant AND n.member_id = :member AND {before:n.created_at, n.id}
+         WHERE n.tenant_id = :tenant AND n.member_id {whose} AND {before:n.created_at, n.id}
          ORDER BY n.created_at DESC, n.id DESC LIMIT :limit""",
     "audit": """
         SELECT 'audit', a.occurred_at, a.id, jsonb_build_object('action', a.action, 'by', u.name, 'reason', a.reason,
                'own', a.actor_id = :member)
           FROM audit_entries a LEFT JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.actor_id
-         WHERE a.tenant_id = :tenant AND a.object_type = 'member' AND a.object_id = :member
+         WHERE a.tenant_id = :tenant AND a.object_type = 'member' AND a.object_id {whose}
            AND {before:a.occurred_at, a.id}
          ORDER BY a.occurred_at DESC, a.id DESC LIMIT :limit""",
 }
@@ -106,7 +110,8 @@ def _narrowed(source: str, *, before: bool) -> str:
     start = source.index("{before:")
     end = source.index("}", start)
     columns = source[start + len("{before:") : end]
-    return source[:start] + (f"({columns}) < (:at, :key)" if before else "true") + source[end + 1 :]
+    narrowed = source[:start] + (f"({columns}) < (:at, :key)" if before else "true") + source[end + 1 :]
+    return narrowed.replace("{whose}", ACCOUNTS)
 
 
 def _read(after: str) -> tuple[datetime, UUID] | None:

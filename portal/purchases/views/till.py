@@ -84,6 +84,7 @@ def why_quote(member_id: UUID) -> Response:
     """Why so much bonus, before the purchase."""
     form = _typed()
     member = _member(member_id)
+    member_id = member.id
     bill = quote(g.business, member_id, form.amount.data or 0, form.bonus.data or "none")
     tier = bill.standing.tier if bill.standing else None
     trace = bill.earned.trace(
@@ -110,6 +111,7 @@ def create_purchase() -> Response:
     except ValueError:
         abort(404)
     member = _member(member_id)
+    member_id = member.id
     if not form.validate():
         return _bill(form, member_id, status=422)
     amount = int(form.amount.data or 0)
@@ -238,6 +240,7 @@ def _bill(
     code_sent: bool = False,
 ) -> Response:
     member = _member(member_id)
+    member_id = member.id
     form.amount.currency = g.business.currency
     bill = quote(g.business, member_id, form.amount.data or 0, form.bonus.data or "none")
     form.shown.data = bill.seen
