@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     TELEGRAM_LINK_URL: str = "https://t.me"
     TRUSTED_PROXIES: int = Field(default=0, ge=0)
     METRICS_TOKEN: str = ""
+    OPERATOR_SECOND_FACTOR: bool = True  # whether every operator must have one
     DEVELOPMENT: bool = False  # shows /_components
     LOG_LEVEL: str = "INFO"
     API_RATE: str = "1200 per minute; 60 per second"  # calls of one key

@@ -34,6 +34,7 @@ def pytest_configure(config):
     os.environ.setdefault("LOG_LEVEL", "ERROR")
     os.environ["TESTING"] = "1"
     os.environ["DEVELOPMENT"] = "1"
+    os.environ["OPERATOR_SECOND_FACTOR"] = "0"  # tests of it switch it on
     from portal import embedded
 
     given = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL") if os.environ.get(name)}

@@ -252,6 +252,7 @@ def _audit(seed, tenant, member, shop, staff, key):
             AuditEntry,
             id=key,
             action="business.update",
+            business_id=shop.id,
             actor_id=staff.id,
             actor_kind="member",
             changes=[],

@@ -25,6 +25,7 @@ def actions() -> dict[str, str]:
         "role.update": gettext("changed a role"),
         "role.delete": gettext("removed a role"),
         "role.assign": gettext("gave a role of our own"),
+        "role.move": gettext("moved a role to another place"),
         "role.unassign": gettext("took a role of our own"),
         "staff.move": gettext("moved a post to another place"),
         "loyalty.create_program": gettext("set up the tiers"),
@@ -183,6 +184,25 @@ def _machine_acts() -> dict[str, str]:
         "audit.seal": gettext("sealed the audit log"),
         "audit.sign": gettext("signed the audit log"),
         "api.purge_keys": gettext("dropped old answers of the API"),
+    }
+
+
+def columns() -> dict[str, str]:
+    """The headings of the workbook; CSV and JSON carry the names themselves, for programs."""
+    return {
+        "at": gettext("When"),
+        "actor": gettext("Who"),
+        "on_behalf_of": gettext("Through the eyes of"),
+        "action": gettext("Act"),
+        "object": gettext("About"),
+        "object_id": gettext("Id"),
+        "business": gettext("Shop"),
+        "fields": gettext("Changed"),
+        "changes": gettext("Before and after"),
+        "reason": gettext("Reason"),
+        "ip": gettext("From the address"),
+        "request": gettext("Request"),
+        "entry_id": gettext("Entry"),
     }
 
 

@@ -30,10 +30,11 @@ CHAIN = Chain(
     table="audit_entries",
     # All that an entry says, as text: `changes` as PostgreSQL writes it, since JSON's own numbers know no limits.
     row="r.seq, r.id::text AS id, r.action, r.actor_id::text AS actor_id, r.actor_kind, r.on_behalf_of::text AS on_behalf_of,"
-    " r.object_type, r.object_id::text AS object_id, r.changes::text AS changes, r.reason, r.ip, r.request_id,"
+    " r.object_type, r.object_id::text AS object_id, r.business_id::text AS business_id, r.changes::text AS changes, r.reason, r.ip, r.request_id,"
     f" {utc('r.occurred_at')} AS occurred_at, {utc('r.recorded_at')} AS recorded_at",
     one="entry",
     many="entries",
+    later=("business_id",),
 )
 
 

@@ -1,35 +1,39 @@
 """The audit log, for those who answer for the circle."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import abort, request, url_for
+from flask import abort, g, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.audit import labels, queries, seals
+from portal.audit.files import Asked, Snapshot
 from portal.audit.models import AuditRoot
-from portal.extensions import db
+from portal.extensions import db, limiter
+from portal.identity.stepup import fresh
 from portal.kernel.audit import AuditEntry
 from portal.kernel.authz import Permission, PortalBlueprint
 from portal.kernel.commands import command, journal
+from portal.partners.queries import named
+from portal.reports.formats import FORMATS
 from portal.wallets import seals as ledger
-from portal.web import csv
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
-from portal.web.paging import Sort, filters, page
+from portal.web.paging import Sort, filters, page, query_text
 
 blueprint = PortalBlueprint("audit_admin", __name__, room="admin")
+audit_desk = PortalBlueprint("audit_desk", __name__, room="desk", url_prefix="/desk/<business>/audit")
 P = Permission
-FILTERS = ("action", "actor", "by", "object", "id", "from", "to")
+FILTERS = ("action", "actor", "by", "object", "id", "from", "to", "business")
 SORTS = {"seq": Sort(AuditEntry.seq.expression, int)}
-MOST = 100_000
-HEADER = ("at", "actor", "action", "object", "object_id", "fields", "reason", "ip", "request")
+FILES_AN_HOUR = "5 per hour"  # security.md 14
 PAGES = {
     "member": ("identity_admin.member", "member_id", P.MEMBERS_READ),
     "business": ("partners_admin.business", "business_id", P.BUSINESSES_READ),
+    "role": ("roles_admin.role", "role_id", P.ROLES_MANAGE),
     "tenant": ("tenants_admin.settings", "", P.SETTINGS_UPDATE),
     "tier_program": ("loyalty_admin.tiers", "", P.TIERS_READ),
 }
@@ -38,15 +42,73 @@ PAGES = {
 @blueprint.route("/admin/audit", permission=P.AUDIT_READ)
 def entries() -> Response:
     """Who did what, newest first."""
-    chosen = filters(*FILTERS)
-    selected = queries.entries(chosen)
-    if request.args.get("format") == "csv":
-        return csv.download("audit.csv", HEADER, _lines(_taken(selected, chosen)))
+    return _page("layouts/admin.html")
+
+
+@audit_desk.route("", permission=P.AUDIT_READ)
+def entries_here() -> Response:
+    """Who did what at a business: at its till, its desk, with its keys, and to itself."""
+    return _page("layouts/partner.html")
+
+
+@blueprint.route("/admin/audit/<uuid:audit_id>", permission=P.AUDIT_READ)
+def entry(audit_id: UUID) -> Response:
+    """One act and everything it changed."""
+    return _entry("layouts/admin.html", audit_id)
+
+
+@audit_desk.route("/<uuid:audit_id>", permission=P.AUDIT_READ)
+def entry_here(audit_id: UUID) -> Response:
+    """One act at a business and everything it changed."""
+    return _entry("layouts/partner.html", audit_id)
+
+
+def _limited(view: Callable[..., Any]) -> Any:
+    key = lambda: f"{g.get('tenant_id')}|{g.get('actor_id')}|{request.path}"  # noqa: E731
+    return limiter.limit(FILES_AN_HOUR, key_func=key, deduct_when=lambda answer: answer.status_code == 200)(view)  # noqa: PLR2004
+
+
+@blueprint.route("/admin/audit/entries.<any(csv, xlsx, json):kind>", permission=P.AUDIT_READ)
+@_limited
+@fresh
+def file(kind: str) -> Response:
+    """The log as it is narrowed, as a file; who took it is in the log (AUD-2)."""
+    return _file(kind)
+
+
+@audit_desk.route("/entries.<any(csv, xlsx, json):kind>", permission=P.AUDIT_READ)
+@_limited
+@fresh
+def file_here(kind: str) -> Response:
+    """The log of a business as a file."""
+    return _file(kind)
+
+
+def _shop() -> UUID | None:
+    return g.business.id if g.get("business") else None
+
+
+def _here(name: str, **values: Any) -> str:
+    if g.get("business"):
+        return url_for(f"audit_desk.{name}_here", business=g.business.slug, **values)
+    return url_for(f"audit_admin.{name}", **values)
+
+
+def _page(layout: str) -> Response:
+    chosen, q = filters(*FILTERS), query_text()
+    selected = queries.entries(q, chosen, _shop())
     shown = page(selected, sorts=SORTS, default="-seq", key=AuditEntry.id.expression, filters=chosen)
+    asked = {"q": q} if q else {}
+    asked |= {f"f.{name}": value for name, value in chosen.items()}
     return render(
         "audit/entries.html",
         fragment="audit_entries",
+        layout=layout,
+        here=_here("entries"),
+        files={kind: _here("file", kind=kind, **asked) for kind in FORMATS},
         page=shown,
+        chain="" if g.get("business") else url_for("audit_admin.chain"),
+        shops=[] if g.get("business") else named(),
         names=queries.names_of(shown.rows),
         actions=sorted(labels.actions().items(), key=lambda item: item[1].casefold()),
         kinds=labels.kinds().items(),
@@ -54,13 +116,28 @@ def entries() -> Response:
     )
 
 
-@blueprint.route("/admin/audit/<uuid:audit_id>", permission=P.AUDIT_READ)
-def entry(audit_id: UUID) -> Response:
-    """One act and everything it changed."""
-    row = queries.entry(audit_id)
+def _entry(layout: str, audit_id: UUID) -> Response:
+    row = queries.entry(audit_id, _shop())
     if row is None:
         abort(404)
-    return render("audit/entry.html", row=row, names=queries.names_of([row]), changes=changes(row.changes), **_words())
+    names = queries.names_of([row])
+    return render("audit/entry.html", layout=layout, row=row, names=names, changes=changes(row.changes), **_words())
+
+
+def _file(kind: str) -> Response:
+    snapshot = Snapshot(Asked(g.tenant.timezone, query_text(), filters(*FILTERS), _shop()))
+    try:
+        _taken(snapshot.asked, kind, snapshot.count)
+        mimetype, write = FORMATS[kind]
+        body = write(snapshot)
+    except BaseException:
+        snapshot.close()
+        raise
+    response = Response(body, mimetype=mimetype)
+    response.headers["Content-Disposition"] = f'attachment; filename="audit.{kind}"'
+    response.call_on_close(snapshot.close)
+    db.session.close()  # the pool's connection is free while the file is under way
+    return response
 
 
 @blueprint.route("/admin/audit/chain", permission=P.AUDIT_READ)
@@ -95,21 +172,16 @@ def _words() -> dict[str, Any]:
         "field_name": labels.field_name,
         "told": told,
         "address": address,
+        "place": _here,
     }
 
 
 @command("audit.export", reads=True)
-def _taken(selected: Any, chosen: Mapping[str, str]) -> list[Any]:
-    """The rows of a download; that somebody took them is written down (AUD-2)."""
-    journal().reason(", ".join(f"{name}={value}" for name, value in chosen.items() if name != "actor") or "all")
-    return list(db.session.execute(selected.order_by(AuditEntry.seq.desc()).limit(MOST)).all())
-
-
-def _lines(rows: list[Any]) -> Iterator[tuple[object, ...]]:
-    for r in rows:
-        who = r.actor or r.actor_kind
-        fields = " ".join(fields_of(r.changes))
-        yield r.occurred_at.isoformat(), who, r.action, r.object_type, r.object_id, fields, r.reason, r.ip, r.request_id
+def _taken(asked: Any, kind: str, count: int) -> None:
+    """Who took which rows is written down before the first of them leaves (AUD-2); names that were looked for are not."""
+    journal().about(*(("business", asked.business_id) if asked.business_id else ("tenant", g.tenant_id)))
+    narrowed = [f"{name}={value}" for name, value in asked.filters.items() if name != "actor"]
+    journal().reason(", ".join([kind, f"{count} rows", *narrowed]))
 
 
 def fields_of(changed: list[dict[str, Any]]) -> list[str]:

@@ -68,6 +68,7 @@ def up(*, demo: bool, port: int, var_dir: Path) -> None:
     supervisor = Supervisor(hint="make demo")
     try:
         os.environ.setdefault("DEVELOPMENT", "1" if demo else "0")
+        os.environ.setdefault("OPERATOR_SECOND_FACTOR", "0" if demo else "1")
         _add_web(supervisor, port, var)
         given = {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
         engines = embedded.start(var, given=given)

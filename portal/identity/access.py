@@ -106,7 +106,7 @@ def open_for(member: User, *, user_agent: str, ip: str, amr: str = "pwd", proved
     It is a half one while a second factor is due (S4), which `amr` and the member's factors decide; `proved` says that
     the member has shown both already.
     """
-    roles = queries.roles(member.id)
+    roles = queries.role_keys(member.id)
     return sessions.open_session(
         member.id,
         auth_epoch=member.auth_epoch or 0,

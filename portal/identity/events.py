@@ -183,3 +183,19 @@ class MembersParted(Event):
     member_id: UUID
     merged_id: UUID
     merge_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleChanged(Event):
+    """Somebody has a role more or less, or one of theirs allows something else now; `how`: given, taken, changed.
+
+    `role` is the name of a frozen role or of one of the tenant's own; `business` the shop's name, "" for one over the tenant.
+    """
+
+    TYPE: ClassVar[str] = "role.changed"
+    AGGREGATE: ClassVar[str] = "member"
+
+    member_id: UUID
+    how: str
+    role: str
+    business: str

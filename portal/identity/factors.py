@@ -35,6 +35,7 @@ SECRET_BASE32 = 32  # characters: 160 bits
 RECOVERY_COUNT, RECOVERY_BYTES = 10, 10  # codes, bytes of each: 80 bits
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 signs, none of them taken for another
 LONGEST_NAME = 60
+REQUIRED = "required"
 FROZEN_ROLES = {*BUSINESS_ROLES, *TENANT_ROLES}
 STRONG_FIRST = {"admin", "finance", "owner", "manager"}  # whom a passkey is offered before all else
 _PLACE = {"table": "two_factor_methods", "column": "secret"}
@@ -78,10 +79,13 @@ def methods(user_id: UUID) -> list[Any]:
 
 
 def required(roles: Iterable[str]) -> bool:
-    """Whether the tenant wants a second factor of one of these roles; `member` is everybody's."""
+    """Whether the tenant wants a second factor of one of these roles, its own ones by id; `member` is everybody's.
+
+    One of the tenant's own that nothing was said of counts as admin.
+    """
     wanted = g.tenant.settings.get("second_factor", {})
-    frozen = (role if role in FROZEN_ROLES else "admin" for role in roles)  # one of the tenant's own counts as admin
-    return any(wanted.get(role) == "required" for role in (*frozen, "member"))
+    said = (wanted.get(role, None if role in FROZEN_ROLES else wanted.get("admin")) for role in roles)
+    return REQUIRED in {*said, wanted.get("member")}
 
 
 def second_is_due(member: User, amr: str, roles: Iterable[str]) -> bool:
@@ -224,7 +228,7 @@ def remove(user_id: UUID, method_id: UUID) -> None:
     gone = left.pop(method_id, None)
     if gone is None:
         raise NotFound(gettext("This is removed already."))
-    if not left and required(queries.roles(user_id)):
+    if not left and required(queries.role_keys(user_id)):
         raise StillNeeded(gettext("Your role here needs a second factor. Add another one first, then remove this one."))
     db.session.execute(delete(TwoFactorMethod).where(TwoFactorMethod.id == method_id))
     if not left:
@@ -312,9 +316,13 @@ def _check_password(user_id: UUID, typed: str) -> None:
 
 
 def _step_of(secret: str, typed: str) -> int | None:
+    return step_of(secret, typed, sessions.real_now())
+
+
+def step_of(secret: str, typed: str, now: datetime) -> int | None:
     """The step whose code this is, the present one first, then one back and one ahead (RFC 6238 5.2)."""
     digits = "".join(sign for sign in typed if sign.isascii() and sign.isdigit())
-    present = int(sessions.real_now().timestamp()) // STEP
+    present = int(now.timestamp()) // STEP
     app = pyotp.TOTP(secret)
     return next(
         (present + off for off in (0, -DRIFT, DRIFT) if hmac.compare_digest(app.generate_otp(present + off), digits)),
@@ -333,7 +341,7 @@ def _secret(app: Any) -> str:
 
 
 def _new_codes(user_id: UUID) -> list[str]:
-    codes = [_spoken(secrets.token_bytes(RECOVERY_BYTES)) for _ in range(RECOVERY_COUNT)]
+    codes = made_codes()
     now = sessions.real_now()
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
     rows = [
@@ -350,6 +358,11 @@ def _new_codes(user_id: UUID) -> list[str]:
     return codes
 
 
+def made_codes() -> list[str]:
+    """Ten new recovery codes as they are shown, once."""
+    return [_spoken(secrets.token_bytes(RECOVERY_BYTES)) for _ in range(RECOVERY_COUNT)]
+
+
 def _spoken(raw: bytes) -> str:
     number = int.from_bytes(raw)
     signs = "".join(ALPHABET[(number >> shift) & 31] for shift in range(0, len(raw) * 8, 5))
@@ -357,8 +370,12 @@ def _spoken(raw: bytes) -> str:
 
 
 def _code_hash(user_id: UUID, code: str) -> str:
-    signs = "".join(sign for sign in code.lower() if sign in ALPHABET)
-    return vault.blind(f"{user_id}|{signs}", "recovery")
+    return vault.blind(f"{user_id}|{bare(code)}", "recovery")
+
+
+def bare(code: str) -> str:
+    """A recovery code without what stands between its signs."""
+    return "".join(sign for sign in code.lower() if sign in ALPHABET)
 
 
 def _lock(user_id: UUID) -> None:

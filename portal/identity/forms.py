@@ -12,6 +12,7 @@ from wtforms.validators import DataRequired, Length, Optional
 from wtforms.widgets import PasswordInput
 
 from portal.identity import contacts, factors, labels, passwords, rules
+from portal.identity.roles import custom_roles
 from portal.web.forms import REQUIRED, PortalForm, no_nul
 from portal.web.locale import language_name, offered
 
@@ -244,7 +245,10 @@ class FactorRulesForm(PortalForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         everybody = {"member": gettext("Every member")}
-        self.roles.choices = [(role, everybody.get(role) or labels.role(role)) for role in rules.ROLES]
+        self.roles.choices = [
+            *((role, everybody.get(role) or labels.role(role)) for role in rules.ROLES),
+            *((str(one.id), one.name) for one in custom_roles()),
+        ]
 
 
 class AppForm(PortalForm):
@@ -319,3 +323,4 @@ class GrantForm(PortalForm):
     who = StringField(_l("Member’s e-mail, phone or card"), [DataRequired(REQUIRED), no_nul, Length(max=200)])
     role = SelectField(_l("Role"))
     business = SelectField(_l("Business, for a role at one"), default="")
+    place = SelectField(_l("Place, if only one"), default="")

@@ -95,7 +95,7 @@ class CustomRole(TenantOwned, Model):
 
 
 class RoleAssignment(TenantOwned, Model):
-    """Who has a custom role; `business_id` where it reaches one business."""
+    """Who has a custom role; `business_id` where it reaches one business, `location_id` where they work at one place of it."""
 
     __tablename__ = "role_assignments"
     __table_args__ = (
@@ -103,11 +103,13 @@ class RoleAssignment(TenantOwned, Model):
         tenant_fk("custom_roles", "role_id"),
         tenant_fk("users", "user_id"),
         tenant_fk("businesses", "business_id"),
+        tenant_fk("business_locations", "location_id"),
     )
 
     role_id: Mapped[UUID]
     user_id: Mapped[UUID]
     business_id: Mapped[UUID | None]
+    location_id: Mapped[UUID | None]
     recorded_at: Mapped[datetime] = recorded_at()
 
 

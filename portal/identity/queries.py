@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, any_, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, Text, any_, cast, func, literal, or_, select, union_all
 
 from portal.extensions import db
 from portal.identity import cards, contacts, words
@@ -140,22 +140,20 @@ def tenant_roles(user_id: UUID) -> list[str]:
     return [*db.session.scalars(frozen), *db.session.scalars(_custom(user_id, RoleAssignment.business_id.is_(None)))]
 
 
-def _business_roles(user_id: UUID) -> list[str]:
-    from portal.partners.models import BusinessStaff
-
-    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == user_id, BusinessStaff.archived_at.is_(None))
-    return [*db.session.scalars(posts), *db.session.scalars(_custom(user_id, RoleAssignment.business_id.is_not(None)))]
-
-
 def _custom(user_id: UUID, where: ColumnElement[bool]) -> Any:
     joined = (RoleAssignment.tenant_id == CustomRole.tenant_id) & (RoleAssignment.role_id == CustomRole.id)
     named = select(CustomRole.name).join(RoleAssignment, joined)
     return named.where(RoleAssignment.user_id == user_id, where).order_by(CustomRole.name)
 
 
-def roles(user_id: UUID) -> list[str]:
-    """Every role that somebody has here: over the whole tenant and at businesses."""
-    return sorted({*tenant_roles(user_id), *_business_roles(user_id)})
+def role_keys(user_id: UUID) -> list[str]:
+    """Every role that somebody has here, over the whole tenant and at businesses: the tenant's own ones by their id."""
+    from portal.partners.models import BusinessStaff
+
+    frozen = select(TenantRole.role).where(TenantRole.user_id == user_id)
+    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == user_id, BusinessStaff.archived_at.is_(None))
+    own = select(cast(RoleAssignment.role_id, Text)).where(RoleAssignment.user_id == user_id)
+    return sorted(set(db.session.scalars(frozen.union(posts, own))))
 
 
 def open_sessions(user_id: UUID, auth_epoch: int, now: datetime) -> list[Any]:

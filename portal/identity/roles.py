@@ -14,10 +14,11 @@ from sqlalchemy import ColumnElement, select
 
 from portal.extensions import db
 from portal.identity import queries, service
+from portal.identity.events import RoleChanged
 from portal.identity.models import CustomRole, RoleAssignment, TenantRole, User
 from portal.identity.person import known
 from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES, Permission
-from portal.kernel.commands import command, journal
+from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 
 REACHES: dict[str, frozenset[Permission]] = {"tenant": TENANT_ROLES["admin"], "business": BUSINESS_ROLES["owner"]}
@@ -77,7 +78,7 @@ def held_by(user_id: UUID, business_id: UUID | None = None) -> frozenset[Permiss
     return found.union(*(known(names) for names in db.session.scalars(custom)))
 
 
-@command("role.grant")
+@command("role.grant", emits=(RoleChanged,))
 def grant_role(user_id: UUID, role: str) -> None:
     """Give somebody a role over the whole tenant: editor, support, finance or admin. They sign in anew (S2)."""
     member = service.locked(user_id)
@@ -87,10 +88,10 @@ def grant_role(user_id: UUID, role: str) -> None:
         journal().unchanged()
         return
     db.session.add(TenantRole(user_id=user_id, role=role))
-    service.end_sessions(member.id)
+    changed(member.id, "given", role)
 
 
-@command("role.take")
+@command("role.take", emits=(RoleChanged,))
 def take_role(user_id: UUID, role: str) -> None:
     """Take a role over the tenant away; it holds for whatever they begin from now on. Raises `LastAdmin`, `TooMuch`."""
     refuse_more(TENANT_ROLES[role])
@@ -102,8 +103,17 @@ def take_role(user_id: UUID, role: str) -> None:
     if row is None:
         raise NotFound(gettext("This person does not have that role."))
     db.session.delete(row)
-    service.end_sessions(member.id)
+    changed(member.id, "taken", role)
     journal().about("member", user_id)
+
+
+def changed(user_id: UUID, how: str, role: str, business_id: UUID | None = None) -> None:
+    """Inside a command: this person's role was given, taken or changed. They sign in anew (S2) and are told."""
+    from portal.partners.models import Business
+
+    service.end_sessions(user_id)
+    shop = db.session.scalar(select(Business.name).where(Business.id == business_id)) if business_id else None
+    emit(RoleChanged(member_id=user_id, how=how, role=role, business=shop or ""))
 
 
 def refuse_last_admin(user_id: UUID) -> None:
@@ -136,8 +146,8 @@ def update_role(role_id: UUID, name: str, permissions: Collection[str]) -> None:
     role.name, wanted = _name(name, but=role_id), _checked(role.reach, permissions)
     if wanted != role.permissions:
         role.permissions = wanted
-        for user_id in _holders(role_id):
-            service.end_sessions(user_id)
+        for user_id, business_id in _holders(role_id):
+            changed(user_id, "changed", role.name, business_id)
     journal().about("role", role_id)
 
 
@@ -151,42 +161,53 @@ def delete_role(role_id: UUID) -> None:
         db.session.delete(row)
     db.session.flush()
     db.session.delete(role)
-    for user_id in holders:
-        service.end_sessions(user_id)
+    for user_id, business_id in holders:
+        changed(user_id, "taken", role.name, business_id)
     journal().about("role", role_id)
 
 
-@command("role.assign")
-def assign(role_id: UUID, user_id: UUID, business_id: UUID | None = None) -> UUID:
-    """Give somebody a role of the tenant's own, at a business if it reaches one. Raises `Conflict`, `TooMuch`."""
+@command("role.assign", emits=(RoleChanged,))
+def assign(role_id: UUID, user_id: UUID, business_id: UUID | None = None, *, location_id: UUID | None = None) -> UUID:
+    """Give somebody a role of the tenant's own, at a business if it reaches one and at a place of it if they work at one.
+
+    Raises `Conflict`, `TooMuch`, `InvalidRole`.
+    """
     role = _locked(role_id)
     if (role.reach == "business") != (business_id is not None):
         raise InvalidRole(gettext("Choose the business for a role at a business, and none for one over the circle."))
     refuse_more(role.permissions, business_id)
+    _refuse_foreign(location_id, business_id)
     member = service.locked(user_id)
     here = RoleAssignment.business_id.is_(None) if business_id is None else RoleAssignment.business_id == business_id
     held = select(RoleAssignment.id).where(RoleAssignment.role_id == role_id, RoleAssignment.user_id == user_id, here)
     if db.session.scalar(held):
         raise Conflict(gettext("This person has that role already."))
-    row = RoleAssignment(role_id=role_id, user_id=user_id, business_id=business_id)
+    row = RoleAssignment(role_id=role_id, user_id=user_id, business_id=business_id, location_id=location_id)
     db.session.add(row)
     db.session.flush()
-    service.end_sessions(member.id)
+    changed(member.id, "given", role.name, business_id)
     journal().about("member", user_id)
     return row.id
 
 
-@command("role.unassign")
+@command("role.unassign", emits=(RoleChanged,))
 def unassign(assignment_id: UUID) -> None:
     """Take a role of the tenant's own from somebody."""
-    row = db.session.scalars(
-        select(RoleAssignment).where(RoleAssignment.id == assignment_id).with_for_update()
-    ).one_or_none()
-    if row is None:
-        raise NotFound(gettext("This person does not have that role."))
-    refuse_more(_locked(row.role_id).permissions, row.business_id)
+    row = _assignment(assignment_id)
+    role = _locked(row.role_id)
+    refuse_more(role.permissions, row.business_id)
     db.session.delete(row)
-    service.end_sessions(row.user_id)
+    changed(row.user_id, "taken", role.name, row.business_id)
+    journal().about("member", row.user_id)
+
+
+@command("role.move")
+def move(assignment_id: UUID, location_id: UUID | None) -> None:
+    """Another place for a role at a business; None for every place. It opens nothing more, so nobody signs in anew."""
+    row = _assignment(assignment_id)
+    refuse_more(_locked(row.role_id).permissions, row.business_id)
+    _refuse_foreign(location_id, row.business_id)
+    row.location_id = location_id
     journal().about("member", row.user_id)
 
 
@@ -220,5 +241,24 @@ def _locked(role_id: UUID) -> CustomRole:
     return row
 
 
-def _holders(role_id: UUID) -> Sequence[UUID]:
-    return sorted(set(db.session.scalars(select(RoleAssignment.user_id).where(RoleAssignment.role_id == role_id))))
+def _assignment(assignment_id: UUID) -> RoleAssignment:
+    wanted = select(RoleAssignment).where(RoleAssignment.id == assignment_id).with_for_update()
+    row = db.session.scalars(wanted).one_or_none()
+    if row is None:
+        raise NotFound(gettext("This person does not have that role."))
+    return row
+
+
+def _refuse_foreign(location_id: UUID | None, business_id: UUID | None) -> None:
+    from portal.partners.models import BusinessLocation
+
+    open_ = (BusinessLocation.business_id == business_id, BusinessLocation.archived_at.is_(None))
+    own = select(BusinessLocation.id).where(BusinessLocation.id == location_id, *open_)
+    if location_id is not None and db.session.scalar(own) is None:
+        raise InvalidRole(gettext("This place is not one of that business."), field="location_id")
+
+
+def _holders(role_id: UUID) -> Sequence[tuple[UUID, UUID | None]]:
+    """Who has the role, and where; in the order in which the accounts are locked."""
+    held = select(RoleAssignment.user_id, RoleAssignment.business_id).where(RoleAssignment.role_id == role_id)
+    return [(row.user_id, row.business_id) for row in db.session.execute(held.order_by(RoleAssignment.user_id))]

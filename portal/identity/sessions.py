@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from portal.extensions import db, login_manager
 from portal.identity.models import DeviceSession
-from portal.identity.person import OperatorPerson, Person, StaffPost, Stranger, post_permissions
+from portal.identity.person import Person, StaffPost, Stranger, post_permissions
 from portal.kernel.authz import Permission
 from portal.kernel.books import plain
 from portal.kernel.errors import LookingOnly, PortalError
@@ -58,7 +58,7 @@ SELECT s.id, s.user_id, s.auth_epoch, s.data, s.last_seen_at, s.idle_until, s.ex
           FROM (SELECT business_id, role, location_id, NULL::text[] AS permissions FROM business_staff
                  WHERE tenant_id = s.tenant_id AND user_id = u.id AND archived_at IS NULL
                  UNION ALL
-                SELECT a.business_id, c.name, NULL, c.permissions
+                SELECT a.business_id, c.name, a.location_id, c.permissions
                   FROM role_assignments a JOIN custom_roles c ON c.tenant_id = a.tenant_id AND c.id = a.role_id
                  WHERE a.tenant_id = s.tenant_id AND a.user_id = u.id AND a.business_id IS NOT NULL) f
           JOIN businesses b ON b.tenant_id = s.tenant_id AND b.id = f.business_id
@@ -143,11 +143,9 @@ def enter_session() -> None:
     if not token or g.get("unknown_host") or request.endpoint == "static":
         return
     if g.get("ops"):
-        from portal.platform.sessions import find_operator
+        from portal.platform import sessions as operators
 
-        g.person = find_operator(token)
-        if isinstance(g.person, OperatorPerson):
-            g.actor_id, g.actor_kind = g.person.id, "operator"
+        operators.enter(token)
         return
     row = db.session.execute(_FIND, {"tenant": g.tenant_id, "hash": token_hash(token)}).one_or_none()
     if row is None:

@@ -50,7 +50,9 @@ def fresh_to_write(view: Callable[P, Any]) -> Callable[P, Any]:
 def is_fresh() -> bool:
     """Whether this session's person showed a factor within five minutes; nobody does who looks through another's eyes."""
     if g.get("ops"):
-        return True  # an operator's session ends after 15 idle minutes (D37)
+        from portal.platform import sessions as operators
+
+        return operators.is_fresh(AGE)
     row = g.get("device_session")
     if row is None or row.state != "full" or row.impersonator_id is not None or row.proved_at is None:
         return False
@@ -61,9 +63,9 @@ def ask() -> Response:
     """Send the person to show a factor, remembering what they were about to do."""
     page = request.full_path.rstrip("?") if request.method == "GET" and not wants_fragment() else _page()
     browser.pop(KEPT, None)
-    if request.method == "POST" and (fields := _typed()) is not None:
+    if request.method == "POST" and not g.get("ops") and (fields := _typed()) is not None:
         browser[KEPT] = {"to": request.full_path.rstrip("?"), "fields": fields}
-    url = url_for("identity.confirm", next=onward.safe_path(page))
+    url = url_for("platform.confirm" if g.get("ops") else "identity.confirm", next=onward.safe_path(page))
     if wants_fragment():
         answer = make_response("", 200)
         answer.headers["HX-Redirect"] = url
@@ -81,7 +83,7 @@ def _page() -> str:
     """The page on which the person stands."""
     told = request.headers.get("HX-Current-URL") or request.referrer or ""
     if host_of(told) != request.host.lower():
-        return "/me"
+        return "/tenants" if g.get("ops") else "/me"
     parts = urlsplit(told)
     return parts.path + (f"?{parts.query}" if parts.query else "")
 

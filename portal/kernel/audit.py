@@ -16,7 +16,7 @@ ERASABLE = {"changed": True}  # how a personal value appears in a diff: the valu
 class AuditEntry(TenantOwned, Model):
     """One command. `changes` is a list of `{table, key, fields}`, fields as name → [before, after].
 
-    `xact_id` is the transaction that wrote it: in its order entries are sealed (D20).
+    `business_id` is the business whose till, desk or key it was done at, or that it is about. `xact_id` is the transaction that wrote it: in its order entries are sealed (D20).
     """
 
     __tablename__ = "audit_entries"
@@ -25,6 +25,14 @@ class AuditEntry(TenantOwned, Model):
         Index(None, "tenant_id", "xact_id", "seq"),
         Index(None, "tenant_id", "object_type", "object_id", "seq"),
         Index(None, "tenant_id", "actor_id", "seq"),
+        Index(None, "tenant_id", "action", "seq"),
+        Index(
+            "ix_audit_entries_business",
+            "tenant_id",
+            "business_id",
+            "seq",
+            postgresql_where=text("business_id IS NOT NULL"),
+        ),
     )
 
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
@@ -34,6 +42,7 @@ class AuditEntry(TenantOwned, Model):
     on_behalf_of: Mapped[UUID | None]
     object_type: Mapped[str | None] = mapped_column(info=pii("keep:name of a noun"))
     object_id: Mapped[UUID | None]
+    business_id: Mapped[UUID | None]
     changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, info=pii("keep:personal values are masked"))
     reason: Mapped[str | None] = mapped_column(info=pii("keep:why staff acted"))
     ip: Mapped[str | None] = mapped_column(info=pii("keep:security log"))

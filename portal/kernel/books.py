@@ -17,9 +17,9 @@ from portal.kernel.tenancy import current_tenant_id
 
 # The driver's own statements: every command ends with one of them, so they carry no options of the ORM.
 _ENTRY = """
-INSERT INTO audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id,
+INSERT INTO audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id, business_id,
                            changes, reason, ip, request_id, occurred_at)
-VALUES (%(tenant)s, %(entry)s, %(action)s, %(actor)s, %(actor_kind)s, %(behalf)s, %(object_type)s, %(object_id)s,
+VALUES (%(tenant)s, %(entry)s, %(action)s, %(actor)s, %(actor_kind)s, %(behalf)s, %(object_type)s, %(object_id)s, %(business)s,
         %(changes)s::jsonb, %(reason)s, %(ip)s, %(request)s, %(at)s)"""
 _MESSAGES = f"""
 WITH entry AS ({_ENTRY}), message AS (
@@ -57,6 +57,7 @@ def write_books(journal: Journal, *, reads: bool) -> None:
         "behalf": behalf,
         "object_type": journal.object_type,
         "object_id": journal.object_id,
+        "business": _business(journal),
         "changes": json.dumps(journal.changes, default=plain),
         "reason": journal.why,
         "ip": ip,
@@ -67,6 +68,14 @@ def write_books(journal: Journal, *, reads: bool) -> None:
         told = [_message(n, event, historical, at) for n, (event, historical) in enumerate(journal.events)]
         values |= {"caused_by": g.get("caused_by"), "messages": json.dumps(told, default=plain)}
     run(_MESSAGES if journal.events else _ENTRY, values)
+
+
+def _business(journal: Journal) -> UUID | None:
+    shop = g.get("business")
+    if shop is not None:
+        found: UUID = shop.id
+        return found
+    return journal.object_id if journal.object_type == "business" else None
 
 
 def who() -> tuple[UUID | None, str, UUID | None]:

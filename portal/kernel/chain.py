@@ -69,11 +69,6 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def leaf_of(row: Mapping[str, Any]) -> bytes:
-    """The leaf of a row: the hash of its RFC 8785 form."""
-    return merkle.leaf(rfc8785.dumps(dict(row)))
-
-
 def hash_of(seal: Any) -> str:
     """h(n) = SHA-256(h(n-1) ‖ RFC 8785(the seal))."""
     told = {
@@ -95,6 +90,7 @@ class Chain:
 
     `row` has all that a row says, among it `seq` and `recorded_at`; what JSON's own numbers cannot hold is text. `waits` is
     SQL over `r` that is true where a row is not final: it and what follows are sealed later.
+    `later` are columns that came after the first seals: they are left out of the leaf of a row that has none.
     `one` and `many` name rows in words.
     """
 
@@ -105,12 +101,18 @@ class Chain:
     one: str
     many: str
     waits: str = "false"
+    later: tuple[str, ...] = ()
 
     @cached_property
     def seals(self) -> str:
         """The seals' own table."""
         name: str = self.model.__tablename__
         return name
+
+    def leaf_of(self, row: Mapping[str, Any]) -> bytes:
+        """The leaf of a row: the hash of its RFC 8785 form."""
+        told = {name: value for name, value in row.items() if value is not None or name not in self.later}
+        return merkle.leaf(rfc8785.dumps(told))
 
     def newest(self) -> Any:
         """The last seal, or None."""
@@ -138,7 +140,7 @@ class Chain:
             count=len(rows),
             entries=(head.entries if head else 0) + len(rows),
             seqs=[row["seq"] for row in rows],
-            leaf_root=merkle.root([leaf_of(row) for row in rows]).hex(),
+            leaf_root=merkle.root([self.leaf_of(row) for row in rows]).hex(),
             prev_hash=head.hash if head else NOTHING,
             through_xact=ends[-1][0],
             sealed_at=ends[-1][1],
@@ -228,7 +230,7 @@ class Chain:
             yield f"seal {seal.n}: {self.one} {twice[0]} is there twice"
         if missing or twice:
             return
-        if merkle.root([leaf_of(rows[seq][0]) for seq in seal.seqs]).hex() != seal.leaf_root:
+        if merkle.root([self.leaf_of(rows[seq][0]) for seq in seal.seqs]).hex() != seal.leaf_root:
             yield f"seal {seal.n}: {self.many} {seal.from_seq} to {seal.to_seq} are not as they were sealed"
 
     def _in_time(

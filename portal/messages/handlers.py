@@ -17,6 +17,7 @@ from portal.identity.events import (
     PasswordChanged,
     RecoveryCodeUsed,
     ResetRequested,
+    RoleChanged,
 )
 from portal.invitations.events import InvitationAsked
 from portal.kernel.outbox import Message, subscriber
@@ -29,6 +30,8 @@ from portal.messages.inbox import tell
 from portal.messages.invitations import send_guests, send_invitations
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
 from portal.tenants.events import AdminInvited
+
+SAFETY = (PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked, MembersMerged, MembersParted, RoleChanged)
 
 
 @subscriber("messages.notify_purchase", events=(PurchaseRecorded, PurchaseRefunded))
@@ -105,18 +108,15 @@ def send_reset(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     return send_links(messages)
 
 
-@subscriber(
-    "messages.notify_safety",
-    events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked, MembersMerged, MembersParted),
-)
+@subscriber("messages.notify_safety", events=SAFETY)
 def notify_safety(messages: Sequence[Message]) -> None:
-    """A line in the inbox when what one signs in with changes."""
+    """A line in the inbox when what one signs in with changes, or what one may do."""
     tell(safety_notices(messages))
 
 
 @subscriber(
     "messages.email_safety",
-    events=(PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked, MembersMerged, MembersParted),
+    events=SAFETY,
     transactional=False,
 )
 def email_safety(messages: Sequence[Message]) -> Mapping[UUID, Exception]:

@@ -188,6 +188,21 @@ def _looked_at(data: Data) -> Text:
     )
 
 
+def _role(data: Data) -> Text:
+    from portal.identity import labels
+
+    role = labels.role(str(data["role"]))
+    named = f"{role} · {data['business']}" if data["business"] else role
+    title = {
+        "given": gettext("You have a role: %(role)s", role=named),
+        "taken": gettext("A role was taken from you: %(role)s", role=named),
+    }.get(str(data["how"]), gettext("Your role was changed: %(role)s", role=named))
+    body = gettext(
+        "You sign in anew; then you may do what your roles say. If you did not expect it, ask who runs the circle."
+    )
+    return Text(title, body, "/me/more", "shield-check")
+
+
 def _recovery_code_used(data: Data) -> Text:
     return Text(
         gettext("A recovery code was used"),
@@ -244,6 +259,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "factor.added": ("security", _factor_added),
     "factor.removed": ("security", _factor_removed),
     "member.looked_at": ("security", _looked_at),
+    "role.changed": ("security", _role),
     "recovery_code.used": ("security", _recovery_code_used),
     "password.changed": ("security", _password),
     "contact.changed": ("security", _contact),

@@ -10,7 +10,7 @@ from wtforms import Form, FormField, SelectField, SelectMultipleField, StringFie
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
 
-from portal.kernel.authz import Permission
+from portal.kernel.authz import BUSINESS_ROLES, Permission
 from portal.kernel.model import I18n
 from portal.partners.keys import SCOPES
 from portal.web.forms import REQUIRED, PortalForm, WholeField, no_nul
@@ -95,22 +95,26 @@ class StaffForm(PortalForm):
     """A post for a member, who is named exactly."""
 
     who = StringField(_l("Member’s e-mail, phone or card"), [DataRequired(REQUIRED), no_nul, Length(max=200)])
-    role = SelectField(
-        _l("Role"),
-        choices=[
-            SelectChoice("cashier", _l("Cashier")),
-            SelectChoice("manager", _l("Manager")),
-            SelectChoice("owner", _l("Owner")),
-        ],
-    )
+    role = SelectField(_l("Role"))
     location_id = SelectField(_l("Place"), default="")
 
-    def __init__(self, places: Sequence[Any], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, places: Sequence[Any], own: Sequence[Any] = (), *args: Any, **kwargs: Any) -> None:
+        """`own` are the circle's own roles at a business, with `id` and `name`."""
         super().__init__(*args, **kwargs)
+        self.places, self.own = places, own
+        self.role.choices = [
+            *(SelectChoice(role, role_name(role)) for role in BUSINESS_ROLES),
+            *(SelectChoice(str(one.id), one.name) for one in own),
+        ]
         self.location_id.choices = [
             SelectChoice("", gettext("every place")),
             *(SelectChoice(str(p.id), p.name) for p in places),
         ]
+
+    @property
+    def own_role(self) -> UUID | None:
+        """The chosen role of the circle's own; None for a frozen one."""
+        return None if self.role.data in BUSINESS_ROLES else UUID(self.role.data)
 
     @property
     def place(self) -> UUID | None:

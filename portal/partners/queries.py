@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, true
 
 from portal.extensions import db
-from portal.identity.models import User
+from portal.identity.models import CustomRole, RoleAssignment, User
 from portal.partners.models import ApiKey, ApiKeyUse, Business, BusinessLocation, BusinessStaff
 
 
@@ -85,6 +85,39 @@ def staff_of(business_id: UUID) -> Sequence[Any]:
         )
         .where(BusinessStaff.business_id == business_id, BusinessStaff.archived_at.is_(None))
         .order_by(BusinessStaff.role.desc(), User.search_text)
+    ).all()
+
+
+def own_roles_at(business_id: UUID) -> Sequence[Any]:
+    """Who has a role of the circle's own at a business, by name."""
+    held, place = RoleAssignment, BusinessLocation
+    return db.session.execute(
+        select(
+            held.id,
+            CustomRole.name.label("role"),
+            User.name,
+            User.email,
+            User.phone,
+            place.name.label("location"),
+            held.location_id,
+        )
+        .join(CustomRole, (CustomRole.tenant_id == held.tenant_id) & (CustomRole.id == held.role_id))
+        .join(User, (User.tenant_id == held.tenant_id) & (User.id == held.user_id))
+        .outerjoin(place, (place.tenant_id == held.tenant_id) & (place.id == held.location_id))
+        .where(held.business_id == business_id)
+        .order_by(User.search_text, CustomRole.name)
+    ).all()
+
+
+def open_places() -> Sequence[Any]:
+    """Every place of every open business, with the business's name."""
+    return db.session.execute(
+        select(BusinessLocation.id, BusinessLocation.name, Business.name.label("business"))
+        .join(
+            Business, (Business.tenant_id == BusinessLocation.tenant_id) & (Business.id == BusinessLocation.business_id)
+        )
+        .where(BusinessLocation.archived_at.is_(None), Business.archived_at.is_(None))
+        .order_by(Business.name, BusinessLocation.name)
     ).all()
 
 

@@ -9,9 +9,9 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from portal.extensions import db
-from portal.identity.models import User
-from portal.identity.roles import refuse_more
-from portal.identity.service import end_sessions
+from portal.identity.events import RoleChanged
+from portal.identity.models import RoleAssignment, User
+from portal.identity.roles import changed, refuse_more
 from portal.kernel import clock
 from portal.kernel.authz import BUSINESS_ROLES
 from portal.kernel.commands import command, journal
@@ -145,11 +145,12 @@ def close_location(business_id: UUID, location_id: UUID) -> None:
     if place is None:
         raise NotFound(gettext("There is no such place."))
     place.archived_at, place.archived_by = clock.now(), g.get("actor_id")
-    db.session.execute(update(BusinessStaff).where(BusinessStaff.location_id == location_id).values(location_id=None))
+    for held in (BusinessStaff, RoleAssignment):
+        db.session.execute(update(held).where(held.location_id == location_id).values(location_id=None))
     journal().about("business", business_id)
 
 
-@command("staff.add")
+@command("staff.add", emits=(RoleChanged,))
 def add_staff(business_id: UUID, user_id: UUID, role: str, *, location_id: UUID | None = None) -> UUID:
     """Give a member a post at a business; a post that was ended is taken up again. They sign in anew (S2).
 
@@ -172,7 +173,7 @@ def add_staff(business_id: UUID, user_id: UUID, role: str, *, location_id: UUID 
     post.archived_at = post.archived_by = None
     post.location_id = location_id
     db.session.flush()
-    end_sessions(user_id)
+    changed(user_id, "given", role, business_id)
     journal().about("business", business_id)
     return post.id
 
@@ -191,11 +192,12 @@ def move_staff(business_id: UUID, staff_id: UUID, location_id: UUID | None) -> N
     ).one_or_none()
     if post is None:
         raise NotFound(gettext("There is no such post."))
+    refuse_more(BUSINESS_ROLES[post.role], business_id)
     post.location_id = location_id
     journal().about("business", business_id)
 
 
-@command("staff.remove")
+@command("staff.remove", emits=(RoleChanged,))
 def remove_staff(business_id: UUID, staff_id: UUID) -> None:
     """End a post: their sessions end, and what they begin after it lacks the post (R14). Raises `LastOwner`."""
     posts = db.session.scalars(
@@ -215,5 +217,5 @@ def remove_staff(business_id: UUID, staff_id: UUID) -> None:
         .where(BusinessStaff.id == staff_id)
         .values(archived_at=clock.now(), archived_by=g.get("actor_id"))
     )
-    end_sessions(post.user_id)
+    changed(post.user_id, "taken", post.role, business_id)
     journal().about("business", business_id)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.model import Model, new_id, pii, recorded_at
@@ -23,15 +23,43 @@ class Operator(Model):
 
 
 class OperatorSession(Model):
-    """An operator's browser: 15 minutes idle, 4 hours in all (D37)."""
+    """An operator's browser: 15 minutes idle, 4 hours in all (D37); `half` until the second factor was shown (S4)."""
 
     __tablename__ = "operator_sessions"
+    __table_args__ = (CheckConstraint("state IN ('half','full')", name="state"),)
 
     token_hash: Mapped[str] = mapped_column(primary_key=True, info=pii("keep:secret"))
     operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = recorded_at()
     idle_until: Mapped[datetime]
     expires_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(server_default="full", info=pii("keep:technical"))
+    proved_at: Mapped[datetime | None]
+
+
+class OperatorFactor(Model):
+    """An operator's authenticator app; its secret is sealed under the installation's own key."""
+
+    __tablename__ = "operator_factors"
+
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[UUID]
+    secret: Mapped[bytes]
+    last_step: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = recorded_at()
+    confirmed_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class OperatorRecoveryCode(Model):
+    """One of ten codes that let an operator in once, hashed; each has 80 bits."""
+
+    __tablename__ = "operator_recovery_codes"
+
+    code_hash: Mapped[str] = mapped_column(primary_key=True, info=pii("keep:secret"))
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = recorded_at()
+    used_at: Mapped[datetime | None]
 
 
 class PlatformAudit(Model):

@@ -12,7 +12,7 @@ from portal.identity.access import WrongCredentials
 from portal.identity.failures import ALLOWED, WINDOW, TooManyTries
 from portal.kernel.model import new_id
 from portal.kernel.primaries import connect
-from portal.platform import audit, sessions
+from portal.platform import audit, factors, sessions
 from portal.platform.database import connected
 from portal.web.client import client_address
 
@@ -37,7 +37,10 @@ def create_operator(email: str, name: str, password: str) -> UUID:
 
 
 def sign_in(email: str, password: str) -> str:
-    """Check the password and open a session; returns its cookie. Raises `WrongCredentials` or `TooManyTries`."""
+    """Check the password and open a session, a half one while a second factor is due (S4); returns its cookie.
+
+    Raises `WrongCredentials` or `TooManyTries`.
+    """
     operator = _operator(email)
     account = _key(str(operator.id) if operator else email)
     _refuse_too_many(account)
@@ -45,7 +48,18 @@ def sign_in(email: str, password: str) -> str:
         audit.note(FAILED, None, account=account, address=_key(client_address()))
         raise WrongCredentials(gettext("E-mail or password is wrong."))
     audit.note("operator.sign_in", operator.id, browser=request.user_agent.string[:200])
-    return sessions.open_session(operator.id)
+    return sessions.open_session(operator.id, half=bool(factors.ways(operator.id)) or factors.required())
+
+
+def prove(operator_id: UUID, way: str, typed: str) -> None:
+    """Show a factor: each wrong try is counted as at the door (S5). Raises `factors.WrongCode`, `TooManyTries`."""
+    account = _key(f"{operator_id}|{way}")
+    _refuse_too_many(account)
+    try:
+        factors.prove(operator_id, way, typed)
+    except factors.WrongCode:
+        audit.note(FAILED, None, account=account, address=_key(client_address()))
+        raise
 
 
 def sign_out(operator_id: UUID, token: str) -> None:

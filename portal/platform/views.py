@@ -3,19 +3,22 @@
 from typing import Any
 from uuid import UUID
 
-from flask import abort, flash, make_response, redirect, request, url_for
+from flask import abort, flash, g, make_response, redirect, request, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import onward
+from portal.identity import onward, stepup
 from portal.identity import sessions as cookies
 from portal.identity.access import WrongCredentials
+from portal.identity.factors import PASSWORD
 from portal.identity.failures import TooManyTries
+from portal.identity.forms import AppForm, ProofForm
 from portal.identity.limits import TRIES_AN_ADDRESS, limited
 from portal.identity.views.door import remember_language, remember_theme
-from portal.kernel.authz import PUBLIC, Permission, PortalBlueprint
+from portal.kernel.authz import HALF, PUBLIC, Permission, PortalBlueprint
+from portal.kernel.errors import PortalError
 from portal.platform import audit as journal
-from portal.platform import queries, service
+from portal.platform import factors, queries, service, sessions
 from portal.platform import tenants as acts
 from portal.platform.forms import OperatorForm, ReasonForm, TenantForm, TermsForm
 from portal.tenants.limits import LIMITS
@@ -52,10 +55,136 @@ def sign_in() -> Any:
 
 @platform.route("/logout", methods=["POST"], permission=PUBLIC)
 def sign_out() -> Any:
-    if current_user.is_authenticated:
-        service.sign_out(current_user.id, request.cookies.get(cookies.cookie_name(), ""))
+    if g.get("operator_session") is not None:
+        service.sign_out(g.operator_session.id, request.cookies.get(cookies.cookie_name(), ""))
     cookies.drop_cookie()
     return make_response(redirect("/login", code=303))
+
+
+@platform.route("/second", methods=["GET", "POST"], permission=HALF)
+@limited(TRIES_AN_ADDRESS)
+def second_factor() -> Any:
+    """The second step of signing in: a code of the app, or a recovery code; whoever has none makes one (S4)."""
+    ahead = onward.safe_path(request.values.get("next"))
+    half = g.get("half")
+    if half is None:
+        return redirect(ahead or "/tenants", code=303)
+    offered = factors.ways(half.id)
+    if not offered:
+        return render("platform/enrol.html", ahead=ahead)
+    form = ProofForm(way=request.args.get("way"), offered=offered)
+    if request.method == "GET":
+        return _proof(form, offered, ahead)
+    if not form.validate():
+        return _proof(form, offered, ahead, status=422)
+    try:
+        service.prove(half.id, form.way.data or "", form.typed)
+    except PortalError as error:
+        return _proof(form, offered, ahead, refusal=error.message, status=error.status)
+    cookies.hand_cookie(sessions.finish(half))
+    journal.note("operator.second_factor", half.id, way=form.way.data)
+    return redirect(ahead or "/tenants", code=303)
+
+
+@platform.route("/second/start", methods=["POST"], permission=HALF)
+def start_app() -> Any:
+    """Begin to set up an app."""
+    if g.get("half") is None and not stepup.is_fresh():
+        return stepup.ask()
+    factors.start(_who())
+    return redirect(url_for("platform.app", next=onward.safe_path(request.form.get("next"))), code=303)
+
+
+@platform.route("/second/app", methods=["GET", "POST"], permission=HALF)
+@limited(TRIES_AN_ADDRESS)
+def app() -> Any:
+    """The picture for the app, then the code that it shows; with it the half session is whole."""
+    half, form = g.get("half"), AppForm()
+    ahead = onward.safe_path(request.values.get("next"))
+    if half is None and not stepup.is_fresh():
+        return stepup.ask()
+    if request.method == "GET" or not form.validate():
+        return _picture(form, ahead, 200 if request.method == "GET" else 422)
+    try:
+        codes = factors.confirm(_who(), form.code.data or "")
+    except PortalError as error:
+        form.code.errors = [error.message]
+        return _picture(form, ahead, error.status)
+    answer = render("identity/recovery_codes.html", codes=codes, ahead=ahead or "/account")
+    if half is not None:
+        cookies.hand_cookie(sessions.finish(half))
+    return answer
+
+
+@platform.route("/confirm", methods=["GET", "POST"], permission=Permission.OPERATORS_READ)
+@limited(TRIES_AN_ADDRESS)
+def confirm() -> Any:
+    """Show a factor once more, then go back (`stepup.fresh`)."""
+    ahead = onward.safe_path(request.values.get("next")) or "/tenants"
+    offered = factors.ways(current_user.id)[:1] or [PASSWORD]
+    form = ProofForm(way=None, offered=offered)
+    if request.method == "GET":
+        return _ask_again(form, offered, ahead)
+    if not form.validate():
+        return _ask_again(form, offered, ahead, status=422)
+    try:
+        service.prove(current_user.id, form.way.data or "", form.typed)
+    except PortalError as error:
+        return _ask_again(form, offered, ahead, refusal=error.message, status=error.status)
+    sessions.proved(g.operator_session)
+    return redirect(ahead, code=303)
+
+
+@platform.route("/account", permission=Permission.OPERATORS_READ)
+def account() -> Any:
+    """One's own second factor."""
+    has = bool(factors.ways(current_user.id))
+    left = factors.left(current_user.id) if has else 0
+    return render("platform/account.html", has=has, left=left, required=factors.required())
+
+
+@platform.route("/account/codes", methods=["POST"], permission=Permission.OPERATORS_READ)
+@stepup.fresh
+def renew_codes() -> Any:
+    """Ten new recovery codes."""
+    if not factors.ways(current_user.id):
+        abort(404)
+    return render("identity/recovery_codes.html", codes=factors.renew(current_user.id), ahead="/account")
+
+
+@platform.route("/account/removal", methods=["POST"], permission=Permission.OPERATORS_READ)
+@stepup.fresh
+def drop_app() -> Any:
+    """Take the app away."""
+    try:
+        factors.remove(current_user.id)
+    except factors.StillRequired as error:
+        flash(error.message, "error")
+    return redirect(url_for("platform.account"), code=303)
+
+
+def _who() -> UUID:
+    half = g.get("half")
+    return half.id if half is not None else current_user.id
+
+
+def _picture(form: AppForm, ahead: str | None, status: int) -> Any:
+    found = factors.setup(_who(), g.operator_session.email)
+    if found is None:
+        return redirect(url_for("platform.second_factor" if g.get("half") else "platform.account"), code=303)
+    back = url_for("platform.second_factor" if g.get("half") else "platform.account")
+    own = url_for("platform.app")
+    return render(
+        "identity/app.html", form=form, setup=found, ahead=ahead, confirm_url=own, back_url=back, status=status
+    )
+
+
+def _proof(form: ProofForm, offered: list[str], ahead: str | None, *, refusal: str = "", status: int = 200) -> Any:
+    return render("platform/second.html", form=form, offered=offered, ahead=ahead, refusal=refusal, status=status)
+
+
+def _ask_again(form: ProofForm, offered: list[str], ahead: str, *, refusal: str = "", status: int = 200) -> Any:
+    return render("platform/confirm.html", form=form, offered=offered, ahead=ahead, refusal=refusal, status=status)
 
 
 @platform.route("/", permission=PUBLIC)
@@ -82,6 +211,7 @@ def tenants() -> Any:
 
 
 @platform.route("/tenants/new", methods=["GET", "POST"], permission=Permission.TENANTS_MANAGE)
+@stepup.fresh_to_write
 def create_tenant() -> Any:
     """A tenant that is usable a moment later; its first admin is invited by mail."""
     form = TenantForm()
@@ -108,6 +238,7 @@ def tenant(tenant_id: UUID) -> Any:
 
 
 @platform.route("/tenants/<uuid:tenant_id>/terms", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+@stepup.fresh_to_write
 def update_terms(tenant_id: UUID) -> Any:
     row, form = _tenant(tenant_id), TermsForm()
     if not form.validate():
@@ -118,6 +249,7 @@ def update_terms(tenant_id: UUID) -> Any:
 
 
 @platform.route("/tenants/<uuid:tenant_id>/suspension", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+@stepup.fresh_to_write
 def suspend_tenant(tenant_id: UUID) -> Any:
     row, form = _tenant(tenant_id), ReasonForm()
     if not form.validate():
@@ -128,6 +260,7 @@ def suspend_tenant(tenant_id: UUID) -> Any:
 
 
 @platform.route("/tenants/<uuid:tenant_id>/resumption", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+@stepup.fresh_to_write
 def resume_tenant(tenant_id: UUID) -> Any:
     row = _tenant(tenant_id)
     acts.resume(current_user.id, row)

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from portal.kernel import money
 from portal.reports import xlsx
-from portal.reports.purchases import COLUMNS, Snapshot, Sums, iso
+from portal.reports.purchases import Sums, iso
+from portal.reports.reading import Reading
 
 BLOCK = 64 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -25,11 +26,11 @@ _CSV = {"moment": MOMENT, "text": GUARDED, "word": "{0}", "money": "{0} * u.unit
 _JSON = {"moment": f"""'"', {MOMENT}, '"'""", "text": "to_json({0})", "word": """'"', {0}, '"'""", "money": """'"', {0} * u.unit, '"'"""}  # fmt: skip
 
 
-def csv(snapshot: Snapshot, *, bom: bool = False) -> Iterator[bytes]:
+def csv(snapshot: Reading, *, bom: bool = False) -> Iterator[bytes]:
     """RFC 4180 in UTF-8, with a byte order mark when asked for."""
-    columns = ", ".join(_CSV[kind].format(sql) for _, kind, sql in COLUMNS)
+    columns = ", ".join(_CSV[kind].format(sql) for _, kind, sql in snapshot.COLUMNS)
     block = bytearray(BOM if bom else b"")
-    block += ",".join(name for name, *_ in COLUMNS).encode() + b"\r\n"
+    block += ",".join(name for name, *_ in snapshot.COLUMNS).encode() + b"\r\n"
     for row in snapshot.rows(columns, "FORMAT csv"):
         block += row
         block[-1:] = b"\r\n"
@@ -39,9 +40,9 @@ def csv(snapshot: Snapshot, *, bom: bool = False) -> Iterator[bytes]:
     yield bytes(block)
 
 
-def as_json(snapshot: Snapshot) -> Iterator[bytes]:
+def as_json(snapshot: Reading) -> Iterator[bytes]:
     """`{"meta": {…}, "rows": [{…}, …]}`; amounts are decimal strings, moments ISO 8601 with the zone's offset."""
-    cells = ", ',', ".join(f"""'"{name}":', {_JSON[kind].format(sql)}""" for name, kind, sql in COLUMNS)
+    cells = ", ',', ".join(f"""'"{name}":', {_JSON[kind].format(sql)}""" for name, kind, sql in snapshot.COLUMNS)
     meta = json.dumps(about(snapshot), ensure_ascii=False)
     block = bytearray(f'{{"meta":{meta},"rows":['.encode())
     begun = len(block)
@@ -58,7 +59,7 @@ def as_json(snapshot: Snapshot) -> Iterator[bytes]:
     yield bytes(block) + b"]}\n"
 
 
-def about(snapshot: Snapshot) -> dict[str, object]:
+def about(snapshot: Reading) -> dict[str, object]:
     """What the file is: its definition and hash, when it was made, and its sums as decimal strings."""
     at = iso(snapshot.as_of.astimezone(ZoneInfo(snapshot.asked.zone)))
     return {
@@ -76,7 +77,7 @@ def _decimals(one: Sums) -> dict[str, object]:
     return {"currency": one.currency, "purchases": one.purchases, **amounts}
 
 
-FORMATS: dict[str, tuple[str, Callable[[Snapshot], Iterator[bytes]]]] = {
+FORMATS: dict[str, tuple[str, Callable[[Reading], Iterator[bytes]]]] = {
     "csv": ("text/csv; charset=utf-8", csv),
     "json": ("application/json", as_json),
     "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", xlsx.workbook),

@@ -5,29 +5,24 @@ A refund belongs to its purchase (ANA-2): a row has the sum rung up, what of it 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from flask import g
 from flask_babel import gettext
-from psycopg import IsolationLevel
 from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from portal.extensions import db
-from portal.kernel import clock, money, primaries
-from portal.kernel.errors import PortalError
+from portal.kernel import money
 from portal.kernel.tenancy import current_tenant_id
 from portal.purchases import queries
 from portal.purchases.models import Purchase
+from portal.reports import labels
+from portal.reports.reading import MOST_ROWS, Reading, TooLong, compiled
 
-MOST_ROWS = 1_000_000  # REP-2; more is refused before the first byte, never cut
-READING = "60s"  # REP-2: for the sums, and so for the scan behind them
-SENDING = "30min"  # the rows leave no faster than the reader's line carries them
 SUMS = ("gross", "refunded", "net", "paid_with_bonus", "bonus_given_back", "bonus_accrued", "bonus_taken_back")
 # Name, kind and SQL of each column: `moment`, `text` that people wrote, `word` of ours, `money` in minor units.
 COLUMNS = (
@@ -55,7 +50,6 @@ COLUMNS = (
     ("cashier", "text", "coalesce(c.name, '')"),
     ("purchase_id", "word", "p.id"),
 )
-DIALECT: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _FROM = """
   FROM ({chosen}) p
   JOIN businesses b ON b.tenant_id = p.tenant_id AND b.id = p.business_id
@@ -66,18 +60,6 @@ _FROM = """
     ON u.code = p.currency
  ORDER BY p.occurred_at, p.id
 """
-
-
-class TooLong(PortalError):
-    """The period has more purchases than a file may hold."""
-
-    code = "report.too_long"
-
-
-class AlreadyRunning(PortalError):
-    """The same person is still downloading."""
-
-    code, status = "report.running", 409
 
 
 @dataclass(frozen=True)
@@ -156,68 +138,40 @@ def refuse_too_many(found: Sequence[Sums]) -> None:
         )
 
 
-class Snapshot:
-    """One REPEATABLE READ, read-only transaction on a connection of its own, as portal_app under the tenant's policies.
+class Snapshot(Reading):
+    """The purchases that are asked for. Raises `AlreadyRunning`, `TooLong`."""
 
-    Sums and rows agree, whatever is rung up meanwhile. A person has one at a time. `close` it; the connection's end is
-    the end of all it held. Raises `AlreadyRunning`, `TooLong`.
-    """
+    COLUMNS, FROM = COLUMNS, _FROM
+    asked: Asked
+    sums: list[Sums]
 
     def __init__(self, asked: Asked) -> None:
-        self.asked, self.as_of = asked, clock.now()
-        self._chosen, self._values = _compiled(select(Purchase.__table__).where(*asked.chosen()))
-        grouped = _compiled(_grouped(asked))
-        holder = f"report:{current_tenant_id()}:{g.get('actor_id')}"
-        self._connection = primaries.connect("portal_app", primaries.acting())
-        try:
-            self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
-            self._connection.read_only = True
-            self._connection.execute(
-                "SELECT set_config('app.tenant_id', %s, true), set_config('timezone', %s, true), set_config('statement_timeout', %s, true)",
-                (str(current_tenant_id()), asked.zone, READING),
-            )
-            held = self._connection.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (holder,))
-            if held.fetchone() != (True,):
-                raise AlreadyRunning(
-                    gettext("Your last download is still running. Let it finish, or stop it, and try again.")
-                )
-            self.sums = _summed(self._connection.execute(*grouped).fetchall(), asked)
-            refuse_too_many(self.sums)
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(asked, select(Purchase.__table__).where(*asked.chosen()))
+
+    def measure(self) -> None:
+        grouped = compiled(_grouped(self.asked))
+        self.sums = _summed(self.connection.execute(*grouped).fetchall(), self.asked)
+        refuse_too_many(self.sums)
 
     @property
     def count(self) -> int:
-        """How many rows there are."""
         return sum(one.purchases for one in self.sums)
 
-    def rows(self, columns: str, how: str) -> Iterator[Any]:
-        """COPY of `columns`, SQL over p, b, m, c and u; each piece is a row with its line feed.
+    @property
+    def title(self) -> str:
+        return gettext("Purchases")
 
-        Raises RuntimeError when there are not as many as were counted: a file is whole or it is an error.
-        """
+    @property
+    def words(self) -> Mapping[str, str]:
+        return labels.columns()
+
+    def more(self) -> dict[str, Any]:
         codes = [one.currency for one in self.sums]
-        values = {
-            **self._values,
+        return {
             "codes": codes,
             "units": [money.decimal_string(1, code) for code in codes],
             "exponents": [money.currency(code).exponent for code in codes],
         }
-        statement = f"COPY (SELECT {columns} {_FROM.format(chosen=self._chosen)}) TO STDOUT ({how})"
-        rows = 0
-        self._connection.execute("SELECT set_config('statement_timeout', %s, true)", (SENDING,))
-        with self._connection.cursor() as cursor, cursor.copy(statement, values) as copy:
-            for row in copy:
-                rows += 1
-                yield row
-        if rows != self.count:
-            raise RuntimeError(f"{rows} rows were sent of {self.count}")
-        self.close()  # whoever has the last byte may ask for the next file
-
-    def close(self) -> None:
-        """Give everything up; harmless twice."""
-        self._connection.close()
 
 
 def _grouped(asked: Asked) -> Select[Any]:
@@ -246,11 +200,6 @@ def _summed(rows: Sequence[Any], asked: Asked) -> list[Sums]:
         Sums(currency, count, dict(zip(SUMS, amounts, strict=True)))
         for currency, (count, *amounts) in sorted(together.items())
     ]
-
-
-def _compiled(statement: Select[Any]) -> tuple[str, dict[str, Any]]:
-    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
-    return str(compiled), dict(compiled.params)
 
 
 def iso(moment: datetime) -> str:

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from flask_babel import gettext
 
 from portal.kernel import money
-from portal.reports import labels
-from portal.reports.purchases import COLUMNS, SUMS, Snapshot, iso
+from portal.reports.purchases import SUMS, iso
+from portal.reports.reading import Reading
 
 ROWS_A_SHEET = 1_048_575  # and the heading; what a sheet can hold
 BLOCK = 64 * 1024
@@ -66,23 +66,21 @@ class _Outlet:
         return taken
 
 
-def workbook(snapshot: Snapshot, *, rows_a_sheet: int = ROWS_A_SHEET) -> Iterator[bytes]:
+def workbook(snapshot: Reading, *, rows_a_sheet: int = ROWS_A_SHEET) -> Iterator[bytes]:
     """The file in pieces. Rows beyond a sheet go on in another with the same heading; the last sheet has the sums."""
     full, rest = divmod(snapshot.count, rows_a_sheet)
     sizes = [rows_a_sheet] * full + ([rest] if rest or not full else [])
-    names = [gettext("Purchases") + (f" {n}" if n > 1 else "") for n in range(1, len(sizes) + 1)]
+    names = [snapshot.title + (f" {n}" if n > 1 else "") for n in range(1, len(sizes) + 1)]
     frame = dict(_frame([*names, gettext("Totals")]))
     frame[f"xl/worksheets/sheet{len(sizes) + 1}.xml"] = _totals(snapshot)
-    return _written(
-        snapshot, frame, _headings(snapshot.asked.zone), sizes
-    )  # later there are no words: the request is over
+    return _written(snapshot, frame, _headings(snapshot), sizes)  # later there are no words: the request is over
 
 
 def _written(
-    snapshot: Snapshot, frame: dict[str, str], headings: list[tuple[str, int]], sizes: list[int]
+    snapshot: Reading, frame: dict[str, str], headings: list[tuple[str, int]], sizes: list[int]
 ) -> Iterator[bytes]:
     outlet = _Outlet()
-    cells = ", ".join(_CELLS[kind].format(sql) for _, kind, sql in COLUMNS)
+    cells = ", ".join(_CELLS[kind].format(sql) for _, kind, sql in snapshot.COLUMNS)
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # type: ignore[call-overload]
         for name, content in frame.items():
             archive.writestr(name, content)
@@ -102,14 +100,14 @@ def _written(
     yield outlet.take()
 
 
-def _headings(zone: str) -> list[tuple[str, int]]:
-    words = labels.columns()
+def _headings(snapshot: Reading) -> list[tuple[str, int]]:
+    words, zone = snapshot.words, snapshot.asked.zone
     return [
         (
             f"{words[name]} ({zone})" if kind == "moment" else words[name],
             _WIDTHS[kind] + 8 * (name == "purchase_id") * 3,
         )
-        for name, kind, _ in COLUMNS
+        for name, kind, _ in snapshot.COLUMNS
     ]
 
 
@@ -126,13 +124,13 @@ def _opened(headings: list[tuple[str, int]], *, first: bool) -> str:
     )
 
 
-def _totals(snapshot: Snapshot) -> str:
+def _totals(snapshot: Reading) -> str:
     """Sums, one line a currency, and what the file is."""
-    asked, words = snapshot.asked, labels.columns()
+    asked, words, lines = snapshot.asked, snapshot.words, []
     at = iso(snapshot.as_of.astimezone(ZoneInfo(asked.zone)))
-    lines = [
-        _row(*((text, BOLD) for text in (words["currency"], gettext("Purchases"), *(words[name] for name in SUMS))))
-    ]
+    if snapshot.sums:
+        headings = (words["currency"], snapshot.title, *(words[name] for name in SUMS))
+        lines.append(_row(*((text, BOLD) for text in headings)))
     for one in snapshot.sums:
         style = MONEY + money.currency(one.currency).exponent
         amounts = [(money.decimal_of(one.amounts[name], one.currency), style) for name in SUMS]

@@ -159,8 +159,8 @@ def _is_api() -> bool:
 
 
 def _to_the_door() -> Response:
-    waiting = "identity.second_factor" if g.get("half") else "identity.sign_in"
-    endpoint = "platform.sign_in" if g.get("ops") else waiting
+    room = "platform" if g.get("ops") else "identity"
+    endpoint = f"{room}.second_factor" if g.get("half") else f"{room}.sign_in"
     back = request.full_path.rstrip("?") if request.method == "GET" else ""
     url = url_for(endpoint, next=back or None)
     if wants_fragment():

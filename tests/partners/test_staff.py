@@ -3,8 +3,11 @@
 import pytest
 from sqlalchemy import select
 
-from portal.identity import cards
+from portal.identity import cards, roles
+from portal.identity.models import RoleAssignment
 from portal.kernel.audit import AuditEntry
+from portal.kernel.outbox import OutboxMessage
+from portal.messages.models import Notification
 from portal.partners import service
 from portal.partners.models import BusinessStaff
 from tests.cast import (
@@ -172,3 +175,58 @@ def test_the_page_asks_few_questions(sign_in, statements):
     with statements() as seen:
         assert irina.get(PAGE).status_code == 200
     assert len(seen) <= 10, seen
+
+
+def test_a_role_of_our_own_is_given_moved_and_taken_at_the_desk(sign_in, acting, seen_by):
+    """An owner gives it at her own shop, for one place of it; whoever has it is told each time."""
+    with acting(CIRCLE, OLGA):
+        role = roles.create_role("Stocktaker", "business", ["desk.read", "purchases.read"])
+        over = roles.create_role("Reader", "tenant", ["audit.read"])
+        place = service.add_location(CAFE.id, name="Kiosk")
+        foreign = service.add_location(BOOKS.id, name="Cellar")
+    irina = sign_in(IRINA)
+    page = irina.get(PAGE).text
+    assert "Stocktaker" in page
+    assert "Reader" not in page
+    assert add(irina, EVE.email, str(over)).status_code == 422
+    assert add(irina, EVE.email, str(role), location_id=str(foreign)).status_code == 422
+    assert add(irina, EVE.email, str(role), location_id=str(place)).status_code == 303
+    assert add(irina, EVE.email, str(role)).status_code == 422  # has it already
+    assert "Stocktaker, Kiosk" in irina.get(PAGE).text
+    with seen_by(CIRCLE) as session:
+        held = session.execute(select(RoleAssignment.id, RoleAssignment.business_id, RoleAssignment.location_id)).one()
+    assert held[1:] == (CAFE.id, place)
+    one = f"{PAGE}/roles/{held.id}"
+    assert irina.post(f"{one}/place", data={"location_id": str(foreign)}).status_code == 422
+    assert irina.post(f"{one}/place", data={"location_id": ""}).status_code == 303
+    assert sign_in(BORIS).post(f"/desk/books/staff/roles/{held.id}/end").status_code in {403, 404}
+    assert sign_in(OLGA).post(f"/desk/books/staff/roles/{held.id}/end").status_code == 404  # not that shop's
+    assert irina.post(f"{one}/end").status_code == 303
+    with seen_by(CIRCLE) as session:
+        assert session.scalars(select(RoleAssignment.id)).all() == []
+        acts = session.execute(select(AuditEntry.action, AuditEntry.actor_id).order_by(AuditEntry.seq)).all()
+        told = session.scalars(select(OutboxMessage.data).where(OutboxMessage.type == "role.changed")).all()
+    assert [act for act in acts if act.action.startswith("role.") and act.actor_id == IRINA.id] == [
+        ("role.assign", IRINA.id),
+        ("role.move", IRINA.id),
+        ("role.unassign", IRINA.id),
+    ]
+    assert [(t["member_id"], t["how"], t["role"], t["business"]) for t in told] == [
+        (str(EVE.id), "given", "Stocktaker", "Par Coffee"),
+        (str(EVE.id), "taken", "Stocktaker", "Par Coffee"),
+    ]
+
+
+def test_whoever_gets_or_loses_a_post_is_told(sign_in, posts, deliver, seen_by):
+    irina = sign_in(IRINA)
+    assert add(irina, EVE.email, "manager").status_code == 303
+    assert irina.post(f"{PAGE}/{posts()[EVE.id, 'manager'].id}/end").status_code == 303
+    deliver()
+    with seen_by(CIRCLE) as session:
+        told = session.execute(
+            select(Notification.member_id, Notification.data).where(Notification.kind == "role.changed")
+        )
+        assert sorted((row.member_id, row.data["how"], row.data["role"]) for row in told) == [
+            (EVE.id, "given", "manager"),
+            (EVE.id, "taken", "manager"),
+        ]

@@ -24,7 +24,8 @@ from portal.kernel.audit import AuditEntry
 from portal.kernel.model import new_id
 from portal.purchases.models import Purchase
 from portal.reports import formats, xlsx
-from portal.reports.purchases import COLUMNS, SUMS, AlreadyRunning, Asked, Snapshot, TooLong, sums
+from portal.reports.purchases import COLUMNS, SUMS, Asked, Snapshot, sums
+from portal.reports.reading import AlreadyRunning, TooLong
 from portal.web.csv import safe
 from tests.cast import ALICE, BOOKS, CAFE, CAROL, CIRCLE, EVE, FOREIGN_CAFE, GLOBEX, IRINA, MALLORY, OLGA, TRENT
 from tests.purchases.shop import buy

@@ -29,7 +29,7 @@ def enrol() -> Any:
     member = _owner()
     if not isinstance(member, User):
         return member
-    first = bool(factors.STRONG_FIRST & set(queries.roles(member.id)))
+    first = bool(factors.STRONG_FIRST & set(queries.role_keys(member.id)))
     return render("identity/enrol.html", passkey=PasskeyForm(), first=first, ahead=_ahead(), send=_ways_to_send(member))
 
 
@@ -206,7 +206,15 @@ def _picture(member: User, form: AppForm, status: int = 200) -> Any:
     found = factors.setup(member.id, account)
     if found is None:
         return redirect(url_for("identity.enrol", next=_ahead()), code=303)
-    return render("identity/app.html", form=form, setup=found, ahead=_ahead(), status=status)
+    return render(
+        "identity/app.html",
+        form=form,
+        setup=found,
+        ahead=_ahead(),
+        confirm_url=url_for("identity.confirm_app"),
+        back_url=url_for("identity.enrol", next=_ahead()),
+        status=status,
+    )
 
 
 def _ahead() -> str | None:

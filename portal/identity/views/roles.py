@@ -40,7 +40,8 @@ def roles() -> Response:
             try:
                 _give(form, member.id)
             except PortalError as refused:
-                form.role.errors = [*form.role.errors, refused.message]
+                field = form.place if refused.extra.get("field") == "location_id" else form.role
+                field.errors = [*field.errors, refused.message]
             else:
                 flash(gettext("%(name)s has the role now and signs in anew.", name=member.name))
                 return _to_list()
@@ -120,7 +121,7 @@ def _offered(reach: str) -> list[tuple[str, str]]:
 
 
 def _grant_form() -> GrantForm:
-    from portal.partners.queries import open_businesses
+    from portal.partners.queries import open_businesses, open_places
 
     form = GrantForm()
     own = service.custom_roles()
@@ -129,6 +130,8 @@ def _grant_form() -> GrantForm:
         *((str(one.id), one.name + ("" if one.reach == "tenant" else " · " + gettext("at a business"))) for one in own),
     ]
     form.business.choices = [("", gettext("none")), *((str(shop.id), shop.name) for shop in open_businesses())]
+    places = ((str(place.id), f"{place.business} · {place.name}") for place in open_places())
+    form.place.choices = [("", gettext("every place")), *places]
     return form
 
 
@@ -137,7 +140,8 @@ def _give(form: GrantForm, member_id: UUID) -> None:
         service.grant_role(member_id, form.role.data)
     else:
         shop = UUID(form.business.data) if form.business.data else None
-        service.assign(UUID(form.role.data), member_id, shop)
+        place = UUID(form.place.data) if form.place.data else None
+        service.assign(UUID(form.role.data), member_id, shop, location_id=place)
 
 
 def _put(form: Any, refused: PortalError) -> None:
@@ -155,7 +159,7 @@ def _told(act: Any, said: str) -> Response:
 
 
 def _page(form: GrantForm, *, refusal: str = "", status: int = 200) -> Response:
-    from portal.partners.models import Business
+    from portal.partners.models import Business, BusinessLocation
 
     frozen = db.session.execute(
         select(TenantRole.id, TenantRole.role, User.id.label("user_id"), User.name)
@@ -163,10 +167,11 @@ def _page(form: GrantForm, *, refusal: str = "", status: int = 200) -> Response:
         .order_by(User.name, TenantRole.role)
     ).all()
     own = db.session.execute(
-        select(RoleAssignment.id, CustomRole.name.label("role"), User.id.label("user_id"), User.name, Business.name.label("business"))
+        select(RoleAssignment.id, CustomRole.name.label("role"), User.id.label("user_id"), User.name, Business.name.label("business"), BusinessLocation.name.label("place"))
         .join(CustomRole, (CustomRole.tenant_id == RoleAssignment.tenant_id) & (CustomRole.id == RoleAssignment.role_id))
         .join(User, (User.tenant_id == RoleAssignment.tenant_id) & (User.id == RoleAssignment.user_id))
         .outerjoin(Business, (Business.tenant_id == RoleAssignment.tenant_id) & (Business.id == RoleAssignment.business_id))
+        .outerjoin(BusinessLocation, (BusinessLocation.tenant_id == RoleAssignment.tenant_id) & (BusinessLocation.id == RoleAssignment.location_id))
         .order_by(User.name, CustomRole.name)
     ).all()  # fmt: skip
     custom = service.custom_roles()

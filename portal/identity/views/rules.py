@@ -18,7 +18,7 @@ settings = PortalBlueprint("identity_settings", __name__, room="admin")
 @settings.route("/admin/settings/security", methods=["GET", "POST"], permission=Permission.SETTINGS_UPDATE)
 @fresh
 def security() -> Any:
-    form = FactorRulesForm(data={"roles": list(g.tenant.settings.get(rules.SETTING, {}))})
+    form = FactorRulesForm(data={"roles": rules.wanted(g.tenant.settings)})
     if not form.is_submitted():
         return render("identity/rules.html", form=form)
     if not form.validate():

@@ -1,12 +1,16 @@
 """Staff on the owner's desk: who works here, giving a post, ending one."""
 
+from collections.abc import Callable, Collection
+from typing import Any
 from uuid import UUID
 
 from flask import abort, flash, g, redirect, request, url_for
 from flask_babel import gettext
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from werkzeug.wrappers import Response
 
+from portal.identity import labels, roles
+from portal.identity.models import RoleAssignment
 from portal.identity.queries import find_member
 from portal.identity.stepup import fresh_to_write
 from portal.kernel.authz import BUSINESS_ROLES
@@ -23,8 +27,8 @@ from portal.web.lookup import get_or_404
 @desk.route("/staff", methods=["GET", "POST"], permission=P.STAFF_MANAGE)
 @fresh_to_write
 def staff() -> Response:
-    """Who works here; a member is given a post by their exact e-mail, phone or card."""
-    form = StaffForm(queries.locations_of(g.business.id))
+    """Who works here; a member is given a post, or a role of the circle's own, by their exact e-mail, phone or card."""
+    form = _form()
     if request.method == "GET":
         return _page(form)
     if form.validate():
@@ -34,7 +38,10 @@ def staff() -> Response:
             form.who.errors = [*form.who.errors, words]
         else:
             try:
-                service.add_staff(g.business.id, member.id, form.role.data, location_id=form.place)
+                if own := form.own_role:
+                    roles.assign(own, member.id, g.business.id, location_id=form.place)
+                else:
+                    service.add_staff(g.business.id, member.id, form.role.data, location_id=form.place)
             except PortalError as refused:
                 form.who.errors = [*form.who.errors, refused.message]
             else:
@@ -44,17 +51,22 @@ def staff() -> Response:
 
 
 @desk.route("/staff/<uuid:staff_id>/place", methods=["POST"], permission=P.STAFF_MANAGE)
+@fresh_to_write
 def move_staff(staff_id: UUID) -> Response:
     """Another place for a post, or every place."""
     own = select(BusinessStaff).where(BusinessStaff.business_id == g.business.id, BusinessStaff.archived_at.is_(None))
     get_or_404(own, staff_id)
-    wanted = request.form.get("location_id", "")
-    place = next((p.id for p in queries.locations_of(g.business.id) if str(p.id) == wanted), None)
-    if wanted and place is None:
-        abort(422)
-    service.move_staff(g.business.id, staff_id, place)
-    flash(gettext("The place is changed."))
-    return _to_list()
+    place = _place()
+    return _told(lambda: service.move_staff(g.business.id, staff_id, place), gettext("The place is changed."))
+
+
+@desk.route("/staff/roles/<uuid:assignment_id>/place", methods=["POST"], permission=P.STAFF_MANAGE)
+@fresh_to_write
+def move_role(assignment_id: UUID) -> Response:
+    """Another place for a role of the circle's own here, or every place."""
+    get_or_404(_assigned(), assignment_id)
+    place = _place()
+    return _told(lambda: roles.move(assignment_id, place), gettext("The place is changed."))
 
 
 @desk.route("/staff/<uuid:staff_id>/end", methods=["POST"], permission=P.STAFF_MANAGE)
@@ -63,11 +75,42 @@ def end_staff(staff_id: UUID) -> Response:
     """End a post."""
     own = select(BusinessStaff).where(BusinessStaff.business_id == g.business.id, BusinessStaff.archived_at.is_(None))
     get_or_404(own, staff_id)
+    said = gettext("The post is ended; it holds from the next page on.")
+    return _told(lambda: service.remove_staff(g.business.id, staff_id), said)
+
+
+@desk.route("/staff/roles/<uuid:assignment_id>/end", methods=["POST"], permission=P.STAFF_MANAGE)
+@fresh_to_write
+def end_role(assignment_id: UUID) -> Response:
+    """Take a role of the circle's own here away."""
+    get_or_404(_assigned(), assignment_id)
+    return _told(lambda: roles.unassign(assignment_id), gettext("The role is taken; it holds at once."))
+
+
+def _assigned() -> Select[Any]:
+    return select(RoleAssignment).where(RoleAssignment.business_id == g.business.id)
+
+
+def _form(**options: Any) -> StaffForm:
+    own = [one for one in roles.custom_roles() if one.reach == "business"]
+    return StaffForm(queries.locations_of(g.business.id), own, **options)
+
+
+def _place() -> UUID | None:
+    """The place that was chosen; None for every one."""
+    wanted = request.form.get("location_id", "")
+    place = next((p.id for p in queries.locations_of(g.business.id) if str(p.id) == wanted), None)
+    if wanted and place is None:
+        abort(422)
+    return place
+
+
+def _told(act: Callable[[], object], said: str) -> Response:
     try:
-        service.remove_staff(g.business.id, staff_id)
-    except service.LastOwner as refused:
-        return _page(StaffForm(queries.locations_of(g.business.id), formdata=None), refused.status, refused.message)
-    flash(gettext("The post is ended; it holds from the next page on."))
+        act()
+    except PortalError as refused:
+        return _page(_form(formdata=None), refused.status, refused.message)
+    flash(said)
     return _to_list()
 
 
@@ -76,12 +119,21 @@ def _page(form: StaffForm, status: int = 200, refusal: str = "") -> Response:
         "partners/staff.html",
         form=form,
         staff=queries.staff_of(g.business.id),
-        places=queries.locations_of(g.business.id),
-        roles=[(role_name(role), role_note(role)) for role in BUSINESS_ROLES],
+        own=queries.own_roles_at(g.business.id),
+        places=form.places,
+        roles=[
+            *((role_name(role), role_note(role)) for role in BUSINESS_ROLES),
+            *((one.name, _allowed(one.permissions)) for one in form.own),
+        ],
         role_name=role_name,
         refusal=refusal,
         status=status,
     )
+
+
+def _allowed(permissions: Collection[str]) -> str:
+    words = labels.permissions()
+    return ", ".join(words[name] for name in words if name in permissions)
 
 
 def _to_list() -> Response:

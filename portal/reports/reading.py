@@ -1,0 +1,131 @@
+"""A file's rows, read in one snapshot: a REPEATABLE READ, read-only transaction on a connection of its own (REP-3)."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, Protocol
+
+from flask import g
+from flask_babel import gettext
+from psycopg import IsolationLevel
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from portal.kernel import clock, primaries
+from portal.kernel.errors import PortalError
+from portal.kernel.tenancy import current_tenant_id
+
+MOST_ROWS = 1_000_000  # REP-2; more is refused before the first byte, never cut
+READING = "60s"  # REP-2: for the sums, and so for the scan behind them
+SENDING = "30min"  # the rows leave no faster than the reader's line carries them
+DIALECT: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+
+
+class TooLong(PortalError):
+    """The period has more rows than a file may hold."""
+
+    code = "report.too_long"
+
+
+class AlreadyRunning(PortalError):
+    """The same person is still downloading."""
+
+    code, status = "report.running", 409
+
+
+class Definition(Protocol):
+    """What is asked for: its days in `zone`, and itself as REP-1 writes it, with its SHA-256."""
+
+    @property
+    def zone(self) -> str: ...
+    @property
+    def first(self) -> date | None: ...
+    @property
+    def last(self) -> date | None: ...
+    @property
+    def definition(self) -> dict[str, Any]: ...
+    @property
+    def digest(self) -> str: ...
+
+
+class Reading:
+    """The rows of `chosen`, as portal_app under the tenant's policies; sums and rows agree, whatever is written meanwhile.
+
+    A person has one at a time. `close` it; the connection's end is the end of all it held. Raises `AlreadyRunning`.
+    `COLUMNS` are name, kind and SQL of each column over the aliases of `FROM`, in which `{chosen}` stands for the rows;
+    kinds are `moment`, `text` that people wrote, `word` of ours, `money` in minor units of `u.unit`.
+    """
+
+    COLUMNS: tuple[tuple[str, str, str], ...]
+    FROM: str
+    sums: list[Any]
+
+    def __init__(self, asked: Definition, chosen: Select[Any]) -> None:
+        self.asked, self.as_of = asked, clock.now()
+        self._chosen, self._values = compiled(chosen)
+        holder = f"report:{current_tenant_id()}:{g.get('actor_id')}"
+        self.connection = primaries.connect("portal_app", primaries.acting())
+        try:
+            self.connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            self.connection.read_only = True
+            self.connection.execute(
+                "SELECT set_config('app.tenant_id', %s, true), set_config('timezone', %s, true), set_config('statement_timeout', %s, true)",
+                (str(current_tenant_id()), asked.zone, READING),
+            )
+            held = self.connection.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (holder,))
+            if held.fetchone() != (True,):
+                raise AlreadyRunning(
+                    gettext("Your last download is still running. Let it finish, or stop it, and try again.")
+                )
+            self.measure()
+        except BaseException:
+            self.close()
+            raise
+
+    def measure(self) -> None:
+        """Count and sum the rows. Raises `TooLong`."""
+        raise NotImplementedError
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """The name of a workbook's sheet, in the reader's language."""
+        raise NotImplementedError
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The headings of a workbook, by column, and of its sums."""
+        raise NotImplementedError
+
+    def more(self) -> dict[str, Any]:
+        """What `FROM` needs besides the values of the chosen rows."""
+        return {}
+
+    def rows(self, columns: str, how: str) -> Iterator[Any]:
+        """COPY of `columns`, SQL over the aliases of `FROM`; each piece is a row with its line feed.
+
+        Raises RuntimeError when there are not as many as were counted: a file is whole or it is an error.
+        """
+        statement = f"COPY (SELECT {columns} {self.FROM.format(chosen=self._chosen)}) TO STDOUT ({how})"
+        rows = 0
+        self.connection.execute("SELECT set_config('statement_timeout', %s, true)", (SENDING,))
+        with self.connection.cursor() as cursor, cursor.copy(statement, {**self._values, **self.more()}) as copy:
+            for row in copy:
+                rows += 1
+                yield row
+        if rows != self.count:
+            raise RuntimeError(f"{rows} rows were sent of {self.count}")
+        self.close()  # whoever has the last byte may ask for the next file
+
+    def close(self) -> None:
+        """Give everything up; harmless twice."""
+        self.connection.close()
+
+
+def compiled(statement: Select[Any]) -> tuple[str, dict[str, Any]]:
+    """A statement as the driver takes it."""
+    made = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+    return str(made), dict(made.params)

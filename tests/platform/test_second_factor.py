@@ -1,0 +1,151 @@
+"""Operators' second factor: half a session reaches nothing, each code counts once, what matters is asked for again."""
+
+import re
+
+import pyotp
+import pytest
+
+from tests.cast import OPERATOR_EMAIL
+from tests.platform.test_operator import OPS, PAGES, SECRET, ask, enter
+
+pytestmark = pytest.mark.commits
+PATHS = ("/tenants", "/tenants/new", "/health", "/audit", "/account", "/confirm")
+
+
+@pytest.fixture
+def required(app):
+    """The installation wants one of every operator, as it does where nobody says otherwise."""
+    before = app.extensions["settings"]
+    app.extensions["settings"] = before.model_copy(update={"OPERATOR_SECOND_FACTOR": True})
+    yield
+    app.extensions["settings"] = before
+
+
+def post(browser, url, page="/account", **data):
+    """Send a form as the room's own pages would."""
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', browser.get(page).text)[1]
+    return browser.post(url, data={**data, "csrf_token": token}, csrf=False)
+
+
+def enrol(browser, page="/account"):
+    """Set up an app; returns its secret and the recovery codes."""
+    answer = post(browser, "/second/start", page)
+    assert answer.location.startswith("/second/app")
+    page = browser.get("/second/app").text
+    secret = re.sub(r"\s", "", re.search(r'id="app-secret">([^<]+)<', page)[1])
+    done = browser.submit("/second/app", form="confirm-app", code=pyotp.TOTP(secret).now())
+    assert done.status_code == 200
+    return secret, re.findall(r"<code>([\w-]+)</code>", done.text)
+
+
+def forget_step(secret):
+    """As if the code that is shown now had not been used yet."""
+    ask("UPDATE operator_factors SET last_step = last_step - 5")
+    return pyotp.TOTP(secret).now()
+
+
+def test_it_is_required_unless_the_settings_say_otherwise():
+    from portal.settings import Settings
+
+    assert Settings.model_fields["OPERATOR_SECOND_FACTOR"].default is True
+
+
+def test_half_a_session_reaches_nothing_but_the_second_step(visitor, operator, required):
+    """S4: after the password alone every page of the room leads to the second step, and nothing is written."""
+    browser = visitor(OPS)
+    assert enter(browser).status_code == 303
+    for url in (*PATHS, *PAGES):
+        answer = browser.get(url)
+        assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/second")
+    before = ask("SELECT count(*) FROM tenants")
+    assert post(browser, "/tenants/new", "/second", name="X").location.startswith("/second")
+    assert post(browser, "/account/codes", "/second").location.startswith("/second")
+    assert ask("SELECT count(*) FROM tenants") == before
+    _, codes = enrol(browser, "/second")
+    assert len(codes) == 10
+    assert browser.get("/tenants").status_code == 200
+
+
+def test_the_app_is_asked_for_and_a_code_counts_once(visitor, inside):
+    """S2, S5, R19: the id of the session changes, a used code opens nothing, a wrong one neither."""
+    secret, _ = enrol(inside)
+    browser = visitor(OPS)
+    enter(browser)
+    half = browser.get_cookie("sid", domain=OPS).value
+    assert browser.submit("/second", form="proof", code="000000").status_code == 422
+    assert browser.get("/tenants").location.startswith("/second")
+    code = forget_step(secret)
+    assert browser.submit("/second?next=/health", form="proof", code=code).location == "/health"
+    assert browser.get("/tenants").status_code == 200
+    assert browser.get_cookie("sid", domain=OPS).value != half
+    other = visitor(OPS)
+    enter(other)
+    assert other.submit("/second", form="proof", code=code).status_code == 422
+    other.set_cookie("sid", half, domain=OPS)
+    assert other.get("/tenants").location.startswith("/login")
+
+
+def test_a_recovery_code_opens_once(visitor, inside):
+    _, codes = enrol(inside)
+    for expected in (303, 422):
+        browser = visitor(OPS)
+        enter(browser)
+        answer = browser.submit("/second?way=recovery", form="proof", code=codes[0].upper())
+        assert answer.status_code == expected
+    assert ask("SELECT count(*) FROM operator_recovery_codes WHERE used_at IS NULL") == [(9,)]
+
+
+def test_guessing_is_held_back(visitor, inside):
+    """S5: after the allowed tries even the right code waits."""
+    secret, _ = enrol(inside)
+    browser = visitor(OPS)
+    enter(browser)
+    answers = [browser.submit("/second", form="proof", code="123456").status_code for _ in range(12)]
+    assert answers[0] == 422
+    assert answers[-1] == 429
+    assert browser.submit("/second", form="proof", code=forget_step(secret)).status_code == 429
+
+
+def test_what_matters_is_asked_for_again(inside, tenant_id):
+    """Suspending, limits, opening a tenant: with a proof of the last five minutes only."""
+    ask("UPDATE operator_sessions SET proved_at = clock_timestamp() - interval '6 minutes'")
+    for url in (f"/tenants/{tenant_id}/suspension", f"/tenants/{tenant_id}/terms", "/tenants/new", "/account/codes"):
+        answer = post(inside, url, reason="x")
+        assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/confirm")
+    assert inside.get("/tenants/new").status_code == 200
+    assert ask("SELECT count(*) FROM tenants WHERE status = 'suspended'") == [(0,)]
+    assert inside.submit("/confirm", form="proof", secret="not it at all").status_code == 422
+    assert inside.submit("/confirm?next=/health", form="proof", secret=SECRET).location == "/health"
+    assert post(inside, "/tenants/new").status_code == 422
+
+
+@pytest.fixture
+def tenant_id():
+    from tests.cast import GLOBEX
+
+    return GLOBEX.id
+
+
+def test_it_can_be_removed_only_where_it_is_not_required(app, inside, operator):
+    enrol(inside)
+    before = app.extensions["settings"]
+    app.extensions["settings"] = before.model_copy(update={"OPERATOR_SECOND_FACTOR": True})
+    post(inside, "/account/removal")
+    app.extensions["settings"] = before
+    assert ask("SELECT count(*) FROM operator_factors") == [(1,)]
+    post(inside, "/account/removal")
+    assert ask("SELECT count(*) FROM operator_factors") == [(0,)]
+
+
+def test_the_secret_is_sealed_and_every_act_is_in_the_log(inside):
+    """Security 12: neither the secret nor a code lies readable in the database; D2: the room's log has each act."""
+    secret, codes = enrol(inside)
+    dump = str(ask("SELECT encode(secret, 'escape') FROM operator_factors")) + str(
+        ask("SELECT code_hash FROM operator_recovery_codes")
+    )
+    assert secret not in dump
+    assert not any(code in dump for code in codes)
+    assert {"operator.add_factor", "operator.renew_codes"} <= {
+        row[0] for row in ask("SELECT action FROM platform_audit")
+    }
+    assert OPERATOR_EMAIL not in dump
