@@ -140,6 +140,15 @@ def tenant_roles(user_id: UUID) -> list[str]:
     return [*db.session.scalars(frozen), *db.session.scalars(_custom(user_id, RoleAssignment.business_id.is_(None)))]
 
 
+def all_roles(user_id: UUID) -> list[str]:
+    """The names of every role that somebody has here, at businesses too."""
+    from portal.partners.models import BusinessStaff
+
+    posts = select(BusinessStaff.role).where(BusinessStaff.user_id == user_id, BusinessStaff.archived_at.is_(None))
+    there = db.session.scalars(_custom(user_id, RoleAssignment.business_id.is_not(None)))
+    return sorted({*tenant_roles(user_id), *db.session.scalars(posts), *there})
+
+
 def _custom(user_id: UUID, where: ColumnElement[bool]) -> Any:
     joined = (RoleAssignment.tenant_id == CustomRole.tenant_id) & (RoleAssignment.role_id == CustomRole.id)
     named = select(CustomRole.name).join(RoleAssignment, joined)

@@ -30,10 +30,10 @@ from portal.kernel.errors import LookingOnly, PortalError
 from portal.kernel.side import side_transaction
 from portal.settings import settings
 from portal.tenants.hosts import enter_tenant
+from portal.web.security import SAFE
 
 log = logging.getLogger(__name__)
 
-READING = {"GET", "HEAD", "OPTIONS"}
 WHILE_LOOKING = {"identity.stop_looking", "identity.language", "identity.theme", "static"}
 SEEN_EVERY = timedelta(minutes=1)
 LIVES: dict[str, tuple[timedelta, timedelta]] = {  # idle, absolute (D37)
@@ -220,7 +220,7 @@ def token_hash(token: str) -> str:
 
 def look_only() -> None:
     """Before each request: whoever looks through another's eyes reads, and stops looking; nothing else (S14)."""
-    if g.get("looking") and request.method not in READING and request.endpoint not in WHILE_LOOKING:
+    if g.get("looking") and request.method not in SAFE and request.endpoint not in WHILE_LOOKING:
         raise LookingOnly
 
 

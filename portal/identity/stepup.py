@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from portal.identity import onward
 from portal.web.fragments import wants_fragment
-from portal.web.security import host_of
+from portal.web.security import host_of, reading
 
 P = ParamSpec("P")
 AGE = timedelta(minutes=5)
@@ -41,7 +41,7 @@ def fresh_to_write(view: Callable[P, Any]) -> Callable[P, Any]:
 
     @wraps(view)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
-        return view(*args, **kwargs) if request.method in {"GET", "HEAD"} or is_fresh() else ask()
+        return view(*args, **kwargs) if reading() or is_fresh() else ask()
 
     run.fresh = True  # type: ignore[attr-defined]
     return run
@@ -61,7 +61,7 @@ def is_fresh() -> bool:
 
 def ask() -> Response:
     """Send the person to show a factor, remembering what they were about to do."""
-    page = request.full_path.rstrip("?") if request.method == "GET" and not wants_fragment() else _page()
+    page = request.full_path.rstrip("?") if reading() and not wants_fragment() else _page()
     browser.pop(KEPT, None)
     if request.method == "POST" and not g.get("ops") and (fields := _typed()) is not None:
         browser[KEPT] = {"to": request.full_path.rstrip("?"), "fields": fields}

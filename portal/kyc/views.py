@@ -22,6 +22,7 @@ from portal.tenants import hosts
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
 from portal.web.paging import Sort, filters, page, query_text, when
+from portal.web.security import reading
 
 kyc = PortalBlueprint("kyc", __name__, room="member")
 kyc_admin = PortalBlueprint("kyc_admin", __name__, room="admin", url_prefix="/admin/kyc")
@@ -33,7 +34,7 @@ SORTS = {"date": Sort(KycSubmission.submitted_at.expression, when)}
 def status() -> Any:
     """How far one is verified, what was decided and why, and the form for the next try."""
     form = SubmissionForm()
-    if request.method == "GET":
+    if reading():
         return _status(SubmissionForm(formdata=None, data=_known()))
     if not rules().enabled:
         abort(404)
@@ -122,7 +123,7 @@ def settings() -> Any:
     """Whether members can be verified, by whom, for how long, and what each level unlocks."""
     own = rules()
     gates = {name: own.gates.get(name) for name in FEATURES}
-    if request.method == "GET":
+    if reading():
         known = {name: getattr(own, name) for name in ("enabled", "four_eyes", "valid_months", "purge_days")}
         known |= {
             "spend_level": gates["bonus.spend"].level if gates["bonus.spend"] else "none",

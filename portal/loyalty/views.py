@@ -16,6 +16,7 @@ from portal.loyalty.progress import progress
 from portal.loyalty.queries import Program
 from portal.web.fragments import render
 from portal.web.locale import offered
+from portal.web.security import reading
 
 loyalty_admin = PortalBlueprint("loyalty_admin", __name__, room="admin", module="loyalty", url_prefix="/admin")
 P = Permission
@@ -63,7 +64,7 @@ def member_tier(member_id: UUID) -> Response:
     member, standing = people.member(member_id), progress(member_id)
     if member is None or standing is None:
         abort(404)
-    form = MemberTierForm(data={"tier": standing.tier.code} if request.method == "GET" else None)
+    form = MemberTierForm(data={"tier": standing.tier.code} if reading() else None)
     form.tier.choices = [(tier.code, tier.name_i18n.in_(g.tenant.default_locale)) for tier in queries.tiers()]
     refusal, status = "", 200
     if request.method == "POST":

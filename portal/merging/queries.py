@@ -74,7 +74,7 @@ def side(member: User, currency: str) -> Side:
         purchases=figures.purchases,
         spent=figures.spent,
         last_at=figures.last_at,
-        roles=[role(name) for name in people.roles(member.id)],
+        roles=[role(name) for name in people.all_roles(member.id)],
     )
 
 

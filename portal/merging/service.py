@@ -140,7 +140,7 @@ def merge(from_id: UUID, into_id: UUID, *, reason: str, key: str) -> UUID:
     goes, stays = _standing(from_id), _standing(into_id)
     if g.get("actor_kind") == "member" and g.get("actor_id") in {from_id, into_id}:
         raise OwnAccount(gettext("Your own account is merged by a colleague."))
-    if queries.roles(from_id):
+    if queries.role_keys(from_id):
         raise OnStaff(
             gettext("The account that goes has a role here. Take the role away first, or let that account stay.")
         )

@@ -21,6 +21,7 @@ from portal.wallets.labels import account_name
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
 from portal.web.paging import Sort, page, query_text, when
+from portal.web.security import reading
 
 merging_admin = PortalBlueprint("merging_admin", __name__, room="admin", url_prefix="/admin/members")
 P = Permission
@@ -91,7 +92,7 @@ def compare(member_id: UUID, other_id: UUID) -> Any:
     both = [_open(member_id), _open(other_id)]
     form = MergeForm()
     form.stays.choices = [(str(one.id), one.name) for one in both]
-    if request.method == "GET":
+    if reading():
         form.stays.data = str(_likelier(both).id)
     elif form.validate():
         stays = UUID(form.stays.data)
@@ -167,4 +168,4 @@ def _done_before(member_id: UUID, other_id: UUID) -> Any:
 
 def _likelier(both: list[User]) -> User:
     """Who had better stay: somebody with a role, then who can sign in, then who joined first."""
-    return min(both, key=lambda one: (not people.roles(one.id), one.password_hash is None, one.joined_at, one.id))
+    return min(both, key=lambda one: (not people.role_keys(one.id), one.password_hash is None, one.joined_at, one.id))

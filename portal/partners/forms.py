@@ -13,7 +13,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from portal.kernel.authz import BUSINESS_ROLES, Permission
 from portal.kernel.model import I18n
 from portal.partners.keys import SCOPES
-from portal.web.forms import REQUIRED, PortalForm, WholeField, no_nul
+from portal.web.forms import REQUIRED, CleanTexts, PortalForm, WholeField, no_nul
 from portal.web.locale import offered
 
 CONFIRMATIONS = ("none", "card_scan", "code")
@@ -28,6 +28,9 @@ DAYS = (
 class AboutForm(Form):
     """What a business says of itself, a field a language."""
 
+    class Meta(CleanTexts):
+        """A form inside another has a Meta of its own."""
+
     en = TextAreaField(_l("English"), [Optional(), no_nul, Length(max=2000)])
     ru = TextAreaField(_l("Russian"), [Optional(), no_nul, Length(max=2000)])
 
@@ -40,6 +43,7 @@ class BusinessForm(PortalForm):
         _l("Address in the portal"),
         [
             DataRequired(REQUIRED),
+            no_nul,
             Regexp(
                 r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
                 message=_l("Small Latin letters, digits and hyphens, such as corner-cafe."),

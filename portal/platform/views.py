@@ -27,6 +27,7 @@ from portal.tenants.starters import STARTERS
 from portal.web import health as probes
 from portal.web.fragments import render
 from portal.web.paging import query_text
+from portal.web.security import reading
 
 platform = PortalBlueprint("platform", __name__, room="ops")
 
@@ -37,7 +38,7 @@ def sign_in() -> Any:
     form = OperatorForm()
     ahead = onward.safe_path(form.next.data or request.args.get("next"))
     form.next.data = ahead or ""
-    if request.method == "GET":
+    if reading():
         return render("platform/sign_in.html", form=form)
     if not form.validate():
         return render("platform/sign_in.html", form=form, status=422)
@@ -73,7 +74,7 @@ def second_factor() -> Any:
     if not offered:
         return render("platform/enrol.html", ahead=ahead)
     form = ProofForm(way=request.args.get("way"), offered=offered)
-    if request.method == "GET":
+    if reading():
         return _proof(form, offered, ahead)
     if not form.validate():
         return _proof(form, offered, ahead, status=422)
@@ -103,8 +104,8 @@ def app() -> Any:
     ahead = onward.safe_path(request.values.get("next"))
     if half is None and not stepup.is_fresh():
         return stepup.ask()
-    if request.method == "GET" or not form.validate():
-        return _picture(form, ahead, 200 if request.method == "GET" else 422)
+    if reading() or not form.validate():
+        return _picture(form, ahead, 200 if reading() else 422)
     try:
         codes = factors.confirm(_who(), form.code.data or "")
     except PortalError as error:
@@ -123,7 +124,7 @@ def confirm() -> Any:
     ahead = onward.safe_path(request.values.get("next")) or "/tenants"
     offered = factors.ways(current_user.id)[:1] or [PASSWORD]
     form = ProofForm(way=None, offered=offered)
-    if request.method == "GET":
+    if reading():
         return _ask_again(form, offered, ahead)
     if not form.validate():
         return _ask_again(form, offered, ahead, status=422)
@@ -215,7 +216,7 @@ def tenants() -> Any:
 def create_tenant() -> Any:
     """A tenant that is usable a moment later; its first admin is invited by mail."""
     form = TenantForm()
-    if request.method == "GET":
+    if reading():
         return render("platform/new_tenant.html", form=form, starters=STARTERS)
     if form.validate():
         try:

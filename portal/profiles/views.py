@@ -19,6 +19,7 @@ from portal.profiles import birthdays, service
 from portal.profiles.forms import AboutForm, PartForm
 from portal.profiles.models import Profile
 from portal.web.fragments import render
+from portal.web.security import reading
 
 profiles = PortalBlueprint("profiles", __name__, room="member")
 admin = PortalBlueprint("profiles_admin", __name__, room="admin", url_prefix="/admin/members")
@@ -29,7 +30,7 @@ public = PortalBlueprint("profiles_public", __name__, room="public")
 def about() -> Any:
     """Names, birthday, public page."""
     profile = service.of(current_user.id)
-    if request.method == "GET":
+    if reading():
         return _page(AboutForm(obj=profile, data={"handle": _handle() or ""}))
     form = AboutForm()
     if not form.validate():

@@ -30,6 +30,7 @@ from portal.telegram import service, signed, talk
 from portal.telegram.forms import BotForm, NewcomerForm
 from portal.web.client import client_address
 from portal.web.fragments import render
+from portal.web.security import reading
 
 telegram = PortalBlueprint("telegram", __name__, room="public")
 mine = PortalBlueprint("telegram_mine", __name__, room="member")
@@ -86,7 +87,7 @@ def login() -> Any:
         abort(404)
     asked = browser.get(ASKED) or {}
     state = request.values.get("state", "")
-    if request.method == "GET":
+    if reading():
         return render("telegram/arriving.html", state=state)
     fields = _decoded(request.form.get("result", ""))
     ours = bool(asked) and hmac.compare_digest(state.encode(), asked["state"].encode())
@@ -112,7 +113,7 @@ def mini_app() -> Any:
         abort(404)
     if current_user.is_authenticated:
         return redirect(onward.first_page(current_user), code=303)
-    if request.method == "GET":
+    if reading():
         return render("telegram/app.html")
     try:
         return _enter(service.told_by_app(request.form.get("result", "")), None)
@@ -129,8 +130,8 @@ def join() -> Any:
         browser.pop(NEWCOMER, None)
         return redirect(url_for("identity.join"), code=303)
     told = signed.Told(**kept["told"])
-    form = NewcomerForm(data={"name": told.name}) if request.method == "GET" else NewcomerForm()
-    if request.method == "GET":
+    form = NewcomerForm(data={"name": told.name}) if reading() else NewcomerForm()
+    if reading():
         return render("telegram/join.html", form=form, told=told)
     if not form.validate():
         return render("telegram/join.html", form=form, told=told, status=422)
@@ -193,7 +194,7 @@ def unlink() -> Any:
 def settings() -> Any:
     """The circle's bot: a token, checked with Telegram before it is kept."""
     form = BotForm()
-    if request.method == "GET":
+    if reading():
         return _bot_page(BotForm(formdata=None))
     if not form.validate():
         return _bot_page(form, status=422)

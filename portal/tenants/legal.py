@@ -4,7 +4,6 @@
 question for consent cost no query. A newer version of the terms is asked of every member (portal.identity.consents).
 """
 
-import unicodedata
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from portal.kernel.commands import command, journal
 from portal.kernel.errors import NotFound
 from portal.tenants import change
 from portal.tenants.models import LegalText
+from portal.web.forms import clean
 from portal.web.locale import current as locale
 
 PAGES = ("terms", "privacy", "imprint")
@@ -73,8 +73,8 @@ def to_html(body: str) -> Markup:
 
 
 def plain(typed: str) -> str:
-    """A long text as it is stored: NFC, one kind of line end."""
-    return unicodedata.normalize("NFC", typed.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    """A long text as it is stored: NFC, one kind of line end; what is too long stays so, to be refused."""
+    return clean(typed, lines=True, longest=LONGEST + 1) or ""
 
 
 def current_version(page: str) -> int:

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from portal.extensions import db
 from portal.kernel.errors import Busy, PortalError
 from portal.web.fragments import wants_fragment
+from portal.web.security import reading
 
 log = logging.getLogger(__name__)
 LOCKED = {"55P03", "57014"}  # lock not available, statement cancelled
@@ -161,7 +162,7 @@ def _is_api() -> bool:
 def _to_the_door() -> Response:
     room = "platform" if g.get("ops") else "identity"
     endpoint = f"{room}.second_factor" if g.get("half") else f"{room}.sign_in"
-    back = request.full_path.rstrip("?") if request.method == "GET" else ""
+    back = request.full_path.rstrip("?") if reading() else ""
     url = url_for(endpoint, next=back or None)
     if wants_fragment():
         response = make_response("", 401)

@@ -14,24 +14,69 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from werkzeug.datastructures import CombinedMultiDict, MultiDict
 from werkzeug.wrappers import Response
-from wtforms import Field, FileField, HiddenField, IntegerField, StringField
-from wtforms.validators import StopValidation, ValidationError
+from wtforms import Field, FileField, HiddenField, IntegerField, StringField, TextAreaField
+from wtforms.validators import StopValidation
 from wtforms.widgets import TextInput
 
+from portal.kernel.errors import PortalError
 from portal.kernel.money import AmountError, format_amount, parse_amount
 from portal.web.locale import current as locale
 from portal.web.security import SAFE
 
 LONGEST = 10_000
+ENDS = (plane * 0x10000 - n for plane in range(1, 18) for n in (1, 2))
+NOT_KEPT = dict.fromkeys(  # controls but tab and line, and what is no character: no page and no workbook may hold them
+    {*range(1, 0x20), *range(0x7F, 0xA0), *range(0xFDD0, 0xFDF0), *ENDS} - set(b"\t\n")
+)
 
 
-def clean(value: str | None) -> str | None:
-    """Typed text as it is stored: NFC, trimmed; NUL is refused, since PostgreSQL cannot keep it (B2)."""
+def clean(value: str | None, *, lines: bool = False, longest: int = LONGEST) -> str | None:
+    """Typed text as it is stored: NFC, trimmed, without control characters; one line unless `lines` (B2).
+
+    Every kind of line end counts as one: what splits lines in one program would split a header or a cell in another.
+    NUL stays, for `no_nul` to refuse: PostgreSQL cannot keep it.
+    """
     if value is None:
         return None
-    if "\x00" in value:
-        raise ValidationError(gettext("This holds a character that cannot be stored."))
-    return unicodedata.normalize("NFC", value).strip()[:LONGEST]
+    text = unicodedata.normalize("NFC", value[:longest])
+    return ("\n" if lines else " ").join(text.splitlines()).translate(NOT_KEPT).strip()
+
+
+def clean_lines(value: str | None) -> str | None:
+    """`clean` for texts of several lines."""
+    return clean(value, lines=True)
+
+
+def typed(name: str) -> str:
+    """One line of a form that has no field for it, as it is stored. Raises `NotStorable`."""
+    text = clean(request.form.get(name)) or ""
+    if "\x00" in text:
+        raise NotStorable(gettext("This holds a character that cannot be stored."))
+    return text
+
+
+class NotStorable(PortalError):
+    """A text with NUL."""
+
+    code = "text.not_storable"
+
+
+def no_nul(_form: Any, field: Field) -> None:
+    """Refuse NUL, keeping the rest as typed."""
+    if field.data and "\x00" in str(field.data):
+        field.data = str(field.data).replace("\x00", "")
+        raise StopValidation(gettext("This holds a character that cannot be stored."))
+
+
+class CleanTexts:
+    """Meta of a form whose texts are kept as `clean` leaves them."""
+
+    def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
+        kind = unbound_field.field_class
+        if issubclass(kind, StringField):
+            cleaner = clean_lines if issubclass(kind, TextAreaField) else clean
+            options["filters"] = [*unbound_field.kwargs.get("filters", ()), cleaner]
+        return unbound_field.bind(form=form, **options)
 
 
 class PortalForm(FlaskForm):
@@ -42,13 +87,7 @@ class PortalForm(FlaskForm):
 
     form_key = HiddenField()
 
-    class Meta(FlaskForm.Meta):
-        def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
-            filters = list(unbound_field.kwargs.get("filters", ()))
-            if issubclass(unbound_field.field_class, StringField) and clean not in filters:
-                unbound_field.kwargs["filters"] = [*filters, _quiet_clean]
-            return unbound_field.bind(form=form, **options)
-
+    class Meta(CleanTexts, FlaskForm.Meta):
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:
             """What the page's own form sends: no JSON, and a file only where the form has a field for one (B10)."""
             if formdata is not _Auto:
@@ -72,17 +111,6 @@ class PortalForm(FlaskForm):
     def renew(self) -> None:
         """A fresh key, for a form shown again after it was carried out."""
         self.form_key.data = secrets.token_urlsafe(24)
-
-
-def _quiet_clean(value: str | None) -> str | None:
-    return value if value is None or "\x00" in value else clean(value)
-
-
-def no_nul(_form: Any, field: Field) -> None:
-    """Refuse NUL, keeping the rest as typed."""
-    if field.data and "\x00" in str(field.data):
-        field.data = str(field.data).replace("\x00", "")
-        raise StopValidation(gettext("This holds a character that cannot be stored."))
 
 
 class AmountField(Field):

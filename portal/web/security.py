@@ -35,6 +35,11 @@ def csp_nonce() -> str:
     return nonce
 
 
+def reading() -> bool:
+    """Whether this call only asks: HEAD is answered by GET's own code, so a view that told GET from the rest would write."""
+    return request.method in {"GET", "HEAD"}
+
+
 def refuse_cross_site() -> None:
     """Another site's page cannot make this browser write here, whatever token it carries."""
     if request.method in SAFE or request.endpoint == "static":
@@ -65,6 +70,10 @@ def host_of(address: str) -> str:
 def _headers(response: Response) -> Response:
     policy = EXCEPTIONS.get(request.endpoint or "", POLICY)
     response.headers.setdefault("Content-Security-Policy", policy.format(nonce=csp_nonce()))
+    if request.endpoint not in EXCEPTIONS:
+        response.headers["X-Frame-Options"] = (
+            "DENY"  # says what frame-ancestors says, to browsers and scanners that are older
+        )
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"

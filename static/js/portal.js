@@ -26,13 +26,14 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "1";
   const button = event.submitter ?? form.querySelector("button:not([type=button])");
   button?.setAttribute("aria-busy", "true");
+  button?.setAttribute("aria-disabled", "true");
   setTimeout(release, 6000, form);
 }, true);
 
 function release(form) {
   delete form.dataset.sent;
   delete form.dataset.sure;
-  form.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+  form.querySelectorAll("[aria-busy]").forEach((button) => ["aria-busy", "aria-disabled"].forEach((name) => button.removeAttribute(name)));
 }
 window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
 document.addEventListener("htmx:finally:request", (event) => { if (event.target instanceof HTMLFormElement) release(event.target); });

@@ -11,13 +11,14 @@ from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN
 from portal.tenants import legal
 from portal.web.fragments import render
+from portal.web.security import reading
 
 KEY = "terms"
 
 
 def gate() -> Any:
     """Before a request: a member whose terms are old sees the new ones first. Asked once a session and version."""
-    if request.method != "GET" or not current_user.is_authenticated or g.get("ops") or g.get("looking"):
+    if not reading() or not current_user.is_authenticated or g.get("ops") or g.get("looking"):
         return None
     now = consents.version(consents.TERMS)
     if now <= consents.FIRST or dict(session).get(KEY, 0) >= now or not _kept_behind():
@@ -48,7 +49,7 @@ def _kept_behind() -> bool:
 def terms() -> Any:
     """The terms that hold now."""
     ahead = onward.safe_path(request.values.get("next"))
-    if request.method == "GET":
+    if reading():
         text = legal.found(consents.TERMS)
         return render(
             "identity/terms.html",

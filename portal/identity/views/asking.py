@@ -18,6 +18,7 @@ from portal.kernel.authz import PUBLIC
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
 from portal.web.fragments import render
+from portal.web.security import reading
 
 KEY = "asked"
 
@@ -46,7 +47,7 @@ def code() -> Any:
     if asked is None or asked["purpose"] not in {codes.OF_ACCOUNT, joining.PURPOSE}:
         return redirect(url_for("identity.sign_in"), code=303)
     form = CodeForm()
-    if request.method == "GET":
+    if reading():
         return render("identity/code.html", form=form, asked=asked)
     if not form.validate():
         return render("identity/code.html", form=form, asked=asked, status=422)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, redirect, request, session, url_for
+from flask import flash, redirect, session, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
@@ -17,6 +17,7 @@ from portal.kernel.errors import PortalError
 from portal.web.client import client_address
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
+from portal.web.security import reading
 
 KEY = "contact"
 PURPOSE = "contact"
@@ -51,7 +52,7 @@ def contact_code() -> Any:
     if asked is None:
         return redirect(url_for("identity.contacts"), code=303)
     form = CodeForm()
-    if request.method == "GET":
+    if reading():
         return render("identity/contact_code.html", form=form, asked=asked)
     if not form.validate():
         return render("identity/contact_code.html", form=form, asked=asked, status=422)

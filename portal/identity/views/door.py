@@ -20,6 +20,7 @@ from portal.web.client import client_address
 from portal.web.errors import on_portal_error
 from portal.web.fragments import render
 from portal.web.locale import COOKIE, offered
+from portal.web.security import reading
 
 A_YEAR = 365 * 24 * 3600
 THEMES = ("auto", "light", "dark")
@@ -34,7 +35,7 @@ def sign_in() -> Any:
     form = SignInForm()
     ahead = onward.safe_path(form.next.data or request.args.get("next"))
     form.next.data = ahead or ""
-    if request.method == "GET":
+    if reading():
         if g.get("half"):
             return redirect(url_for("identity.second_factor", next=ahead), code=303)
         if current_user.is_authenticated:
@@ -120,7 +121,7 @@ def join() -> Any:
     ahead = onward.safe_path(form.next.data or request.args.get("next"))
     form.next.data = ahead or ""
     form.ref.data = referrals.clean(form.ref.data or request.args.get("ref"))
-    if request.method == "GET":
+    if reading():
         if current_user.is_authenticated:
             return redirect(onward.first_page(current_user), code=303)
         return render("identity/join.html", form=form)

@@ -20,7 +20,9 @@ from portal.identity.views.second import SENT, enrolling
 from portal.kernel.authz import HALF, LOGIN
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
+from portal.web.forms import typed
 from portal.web.fragments import render
+from portal.web.security import reading
 
 
 @identity.route("/me/security/second", permission=HALF)
@@ -93,7 +95,7 @@ def codes_sent() -> Any:
     member = _owner()
     if not isinstance(member, User):
         return member
-    if request.method == "GET":
+    if reading():
         return _ask_code(member.id, AppForm())
     way = request.form.get("way", "")
     if way not in factors.CODES:
@@ -147,7 +149,7 @@ def _ways_to_send(member: User) -> list[tuple[str, str]]:
 @identity.route("/me/security/methods/<uuid:method_id>/name", methods=["POST"], permission=LOGIN)
 @fresh
 def name_method(method_id: UUID) -> Any:
-    factors.rename(current_user.id, method_id, request.form.get("name", "").replace("\x00", ""))
+    factors.rename(current_user.id, method_id, typed("name"))
     flash(gettext("Saved."))
     return redirect(url_for("identity.security"), code=303)
 

@@ -22,6 +22,7 @@ from portal.web import csv, paging
 from portal.web.forms import remember, repeated
 from portal.web.fragments import render
 from portal.web.locale import current as locale
+from portal.web.security import reading
 
 P = Permission
 
@@ -77,7 +78,7 @@ def download() -> Any:
 @admin.route("/new", methods=["GET", "POST"], permission=P.MEMBERS_CREATE)
 def new() -> Any:
     form = NewMemberForm()
-    if request.method == "GET":
+    if reading():
         return render("identity/new_member.html", form=form)
     if (led := repeated(form)) is not None:
         return led

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, flash, redirect, request, url_for
+from flask import Response, flash, redirect, url_for
 from flask_babel import gettext
 
 from portal.identity import codes, passwords, resets, sessions
@@ -11,6 +11,7 @@ from portal.identity.limits import JOINS_AN_ADDRESS, TRIES_AN_ADDRESS, limited
 from portal.identity.views.blueprints import identity
 from portal.kernel.authz import PUBLIC
 from portal.web.fragments import render
+from portal.web.security import reading
 
 
 @identity.route("/reset", methods=["GET", "POST"], permission=PUBLIC)
@@ -18,7 +19,7 @@ from portal.web.fragments import render
 def reset() -> Any:
     """Ask for a link. The answer is the same whoever is asked for."""
     form = WhoForm()
-    if request.method == "GET":
+    if reading():
         return render("identity/reset.html", form=form, sent="")
     if not form.validate():
         return render("identity/reset.html", form=form, sent="", status=422)
@@ -36,7 +37,7 @@ def reset() -> Any:
 def new_password(token: str) -> Any:
     """The page behind the link. Programs that scan mail open it too, so that looking changes nothing."""
     form = ResetForm()
-    if request.method == "GET":
+    if reading():
         works = resets.works(token)
         return _quiet(
             render("identity/new_password.html", form=form, token=token, works=works, status=200 if works else 410)

@@ -22,6 +22,7 @@ from portal.kernel.authz import Permission as P
 from portal.kernel.errors import PortalError
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
+from portal.web.security import reading
 
 
 @roles_admin.route("", methods=["GET", "POST"], permission=P.ROLES_MANAGE)
@@ -29,7 +30,7 @@ from portal.web.lookup import get_or_404
 def roles() -> Response:
     """The matrix of roles and permissions, and who has a role over the circle; giving one."""
     form = _grant_form()
-    if request.method == "GET":
+    if reading():
         return _page(form)
     if form.validate():
         member = find_member(form.who.data or "")

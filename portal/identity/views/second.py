@@ -21,6 +21,7 @@ from portal.kernel.authz import HALF, LOGIN, PUBLIC
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
 from portal.web.fragments import render
+from portal.web.security import reading
 
 SENT = "code_sent"  # where the session keeps the kind and the id of the code that was sent
 
@@ -38,7 +39,7 @@ def second_factor() -> Any:
     if factors.codes_left(half.user_id):
         offered.append(factors.RECOVERY)
     form = ProofForm(way=request.args.get("way"), offered=offered)
-    if request.method == "GET":
+    if reading():
         return _ask_second(form, offered, ahead)
     if not form.validate():
         return _ask_second(form, offered, ahead, status=422)
@@ -88,7 +89,7 @@ def confirm() -> Any:
     if g.device_session.impersonator_id is not None:
         abort(403)
     form = ProofForm(way=request.args.get("way"), offered=offered)
-    if request.method == "GET":
+    if reading():
         return _ask_again(form, offered, ahead)
     if not form.validate():
         return _ask_again(form, offered, ahead, status=422)

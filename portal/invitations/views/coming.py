@@ -16,6 +16,7 @@ from portal.kernel.authz import PUBLIC
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
 from portal.web.fragments import render
+from portal.web.security import reading
 
 
 @invited.route("/invite/<token>", methods=["GET", "POST"], permission=PUBLIC)
@@ -30,8 +31,8 @@ def accept(token: str) -> Any:
     way = _way(row, person)
     form = AcceptForm()
     form.narrow(named=way == "first", plain=way in {"account", "own", "wrong"})
-    if request.method in {"GET", "HEAD"} or way == "wrong":
-        return _page(row, token, way, form, status=200 if request.method != "POST" else 409)
+    if reading() or way == "wrong":
+        return _page(row, token, way, form, status=200 if reading() else 409)
     if not form.validate():
         return _page(row, token, way, form, status=422)
     try:
@@ -71,7 +72,7 @@ def _way(row: Any, person: Any) -> str:
 
 
 def _page(row: Any, token: str, way: str, form: AcceptForm, *, refusal: str = "", status: int = 200) -> Response:
-    if way == "new" and request.method in {"GET", "HEAD"}:
+    if way == "new" and reading():
         form.name.data = row.name
     return _quiet(
         render(

@@ -17,6 +17,7 @@ from portal.invitations.table import MOST, read, text_in
 from portal.kernel.errors import PortalError
 from portal.web import paging
 from portal.web.fragments import render
+from portal.web.security import reading
 
 
 def found(business_id: UUID | None = None) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def invite(form: Any, to: str) -> Response | None:
 def people(template: str, to: str, *, business_id: UUID | None = None, **given: Any) -> Response:
     """A list of people: read and shown with what is wrong in it; sent once that was seen."""
     form = TableForm()
-    if request.method in {"GET", "HEAD"}:
+    if reading():
         return render(template, form=form, lines=None, most=MOST, **given)
     if not form.validate():
         return render(template, form=form, lines=None, most=MOST, status=422, **given)

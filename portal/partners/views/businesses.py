@@ -19,6 +19,7 @@ from portal.web import csv, paging
 from portal.web.fragments import render
 from portal.web.locale import offered
 from portal.web.lookup import get_or_404
+from portal.web.security import reading
 
 SORTS = {
     "name": paging.Sort(Business.name.expression),
@@ -68,7 +69,7 @@ def _lines(rows: Sequence[Any]) -> Iterator[tuple[object, ...]]:
 def new_business() -> Response:
     """Open a business."""
     form = BusinessForm()
-    if request.method == "GET":
+    if reading():
         return _form(form, 200)
     if form.validate():
         try:
@@ -85,7 +86,7 @@ def new_business() -> Response:
 def edit_business(business_id: UUID) -> Response:
     """Change a business; its address in the portal stays."""
     shop = get_or_404(Business, business_id)
-    if request.method == "GET":
+    if reading():
         return _form(BusinessForm(obj=shop, data={"about": dict(shop.description_i18n)}), 200, shop)
     form = BusinessForm()
     form.slug.data, form.slug.validators = shop.slug, []

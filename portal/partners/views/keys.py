@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
-from flask import abort, flash, g, redirect, request, url_for
+from flask import abort, flash, g, redirect, url_for
 from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -22,6 +22,7 @@ from portal.partners.views.blueprints import desk
 from portal.web.forms import PortalForm, remember, repeated
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
+from portal.web.security import reading
 
 Made = tuple[UUID, str]
 
@@ -31,7 +32,7 @@ Made = tuple[UUID, str]
 def list_keys() -> Response:
     """Keys of tills and programs; a new one is shown once."""
     form = KeyForm()
-    if request.method == "GET":
+    if reading():
         return _page(form)
     if repeated(form) is not None:
         return _made_already()

@@ -22,6 +22,7 @@ from portal.partners.models import BusinessStaff
 from portal.partners.views.blueprints import desk
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
+from portal.web.security import reading
 
 
 @desk.route("/staff", methods=["GET", "POST"], permission=P.STAFF_MANAGE)
@@ -29,7 +30,7 @@ from portal.web.lookup import get_or_404
 def staff() -> Response:
     """Who works here; a member is given a post, or a role of the circle's own, by their exact e-mail, phone or card."""
     form = _form()
-    if request.method == "GET":
+    if reading():
         return _page(form)
     if form.validate():
         member = find_member(form.who.data or "")

@@ -24,6 +24,7 @@ from portal.purchases.views.trace import steps
 from portal.web.forms import repeated
 from portal.web.fragments import render, wants_fragment
 from portal.web.locale import current as locale
+from portal.web.security import reading
 
 purchases_till = PortalBlueprint("purchases_till", __name__, room="till", module="till", url_prefix="/till/<business>")
 P = Permission
@@ -47,8 +48,8 @@ def find() -> Response:
 @purchases_till.route("/members/new", methods=["GET", "POST"], permission=P.MEMBERS_CREATE)
 def enrol() -> Response:
     """A new member: name, telephone, consent."""
-    form = EnrolForm(data={"phone": _phone(request.args.get("q", ""))} if request.method == "GET" else None)
-    if request.method == "GET":
+    form = EnrolForm(data={"phone": _phone(request.args.get("q", ""))} if reading() else None)
+    if reading():
         return render("till/enrol.html", form=form, known=None)
     if (led := repeated(form)) is not None:
         return led
@@ -190,9 +191,9 @@ def refund(purchase_id: UUID) -> Response:
     """Give a part or all of it back."""
     row = _purchase(purchase_id)
     left = row.amount - row.refunded_total
-    form = RefundForm(data={"amount": left} if request.method == "GET" else None)
+    form = RefundForm(data={"amount": left} if reading() else None)
     form.amount.currency = row.currency
-    if request.method == "GET":
+    if reading():
         return render("till/refund.html", purchase=row, form=form, left=left, refusal="")
     if not form.validate():
         return render("till/refund.html", status=422, purchase=row, form=form, left=left, refusal="")

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, redirect, request, url_for
+from flask import flash, redirect, url_for
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response
@@ -15,6 +15,7 @@ from portal.kernel.authz import Permission, PortalBlueprint
 from portal.tenants import domains
 from portal.web.forms import REQUIRED, PortalForm, no_nul
 from portal.web.fragments import render
+from portal.web.security import reading
 
 addresses = PortalBlueprint("tenants_domains", __name__, room="admin", url_prefix="/admin/settings/domains")
 P = Permission.SETTINGS_UPDATE
@@ -41,7 +42,7 @@ class ActForm(PortalForm):
 def index() -> Response:
     """Every address with its state and the next step; a new one is claimed here."""
     form = DomainForm()
-    if request.method == "GET":
+    if reading():
         return _page(form)
     if form.validate():
         try:

@@ -13,6 +13,7 @@ from portal.tenants import brand as brands
 from portal.tenants import change, hosts, icons
 from portal.tenants.forms import BrandForm
 from portal.web.fragments import render
+from portal.web.security import reading
 
 brand_admin = PortalBlueprint("tenants_brand", __name__, room="admin", url_prefix="/admin/settings/brand")
 P = Permission.SETTINGS_UPDATE
@@ -22,7 +23,7 @@ LIMITS = {"hue": 360.0, "chroma": 0.4, "lightness": 100.0}
 @brand_admin.route("", methods=["GET", "POST"], permission=P)
 def edit() -> Answer:
     """The one colour and the mark; below AA the colour is refused, with the nearest that passes."""
-    if request.method == "GET":
+    if reading():
         return _page(_stored(), brands.of(g.tenant.brand))
     form = BrandForm()
     valid, colour = form.validate(), form.colour()

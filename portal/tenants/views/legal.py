@@ -10,9 +10,10 @@ from portal.identity.stepup import fresh_to_write
 from portal.kernel.authz import PUBLIC, Permission, PortalBlueprint
 from portal.tenants import hosts
 from portal.tenants import legal as texts
-from portal.web.forms import PortalForm
+from portal.web.forms import PortalForm, clean
 from portal.web.fragments import render
 from portal.web.locale import language_name, supported
+from portal.web.security import reading
 
 legal = PortalBlueprint("legal", __name__, room="public")
 legal_admin = PortalBlueprint("legal_admin", __name__, room="admin")
@@ -41,7 +42,7 @@ def show(page: str) -> Response:
 def edit() -> Response:
     """One page in every language of the tenant, with what was published before; POST publishes."""
     page = _page_asked()
-    if request.method == "GET":
+    if reading():
         held = texts.texts_of(page)
         return _editor(
             page, {code: (held[code].title, held[code].body) if code in held else ("", "") for code in _languages()}
@@ -82,7 +83,7 @@ def _languages() -> list[str]:
 def _typed() -> dict[str, tuple[str, str]]:
     return {
         code: (
-            " ".join(request.form.get(f"title-{code}", "").split()),
+            clean(request.form.get(f"title-{code}")) or "",
             texts.plain(request.form.get(f"body-{code}", "")),
         )
         for code in _languages()

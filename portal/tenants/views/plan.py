@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import flash, g, redirect, request, url_for
+from flask import flash, g, redirect, url_for
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response
@@ -15,6 +15,7 @@ from portal.tenants.forms import SeenForm
 from portal.tenants.limits import LIMITS
 from portal.tenants.starters import MODULE_WORDS, MODULES
 from portal.web.fragments import render
+from portal.web.security import reading
 
 plan = PortalBlueprint("tenants_plan", __name__, room="admin", url_prefix="/admin/settings")
 P = Permission.SETTINGS_UPDATE
@@ -44,7 +45,7 @@ class CurrenciesForm(SeenForm):
 @plan.route("/modules", methods=["GET", "POST"], permission=P)
 def modules() -> Response:
     """Switch modules on and off; one that is off leaves the navigation, and its addresses answer 404."""
-    if request.method == "GET":
+    if reading():
         return _modules(ModulesForm(data={"modules": g.tenant.modules, "seen": str(change.latest())}))
     form = ModulesForm()
     if not form.validate():
@@ -62,7 +63,7 @@ def currencies() -> Response:
     """What balances are kept in, how each rounds, and which stands first (WAL-1, WAL-8)."""
     rows = usage.currencies()
     codes = [row.code for row in rows if row.code != g.tenant.currency]
-    if request.method == "GET":
+    if reading():
         kept = (g.tenant.settings.get("currencies") or {}).get("first", "")
         form = CurrenciesForm(data={"first": kept if kept in codes else "", "seen": str(change.latest())}, codes=codes)
         return _currencies(form, rows)

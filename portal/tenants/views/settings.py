@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, abort, flash, g, redirect, request, url_for
+from flask import Response, abort, flash, g, redirect, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
@@ -12,6 +12,7 @@ from portal.tenants import brand as brands
 from portal.tenants import change, hosts
 from portal.tenants.forms import ClockForm, SettingsForm
 from portal.web.fragments import render
+from portal.web.security import reading
 
 blueprint = PortalBlueprint("tenants", __name__, room="public")
 admin = PortalBlueprint("tenants_admin", __name__, room="admin")
@@ -32,7 +33,7 @@ def brand(digest: str) -> Response:
 @admin.route("/admin/settings", methods=["GET", "POST"], permission=P.SETTINGS_UPDATE)
 def settings() -> Answer:
     """Name, time zone, languages and the region of telephone numbers."""
-    if request.method == "GET":
+    if reading():
         return _page(SettingsForm(data=_stored()))
     form = SettingsForm()
     if not form.validate():

@@ -21,6 +21,7 @@ from portal.tenants.forms import SeenForm
 from portal.web.forms import no_nul
 from portal.web.fragments import render
 from portal.web.locale import supported
+from portal.web.security import reading
 
 texts = PortalBlueprint("tenants_texts", __name__, room="admin")
 announcements = PortalBlueprint("tenants_banner", __name__, room="member")
@@ -64,7 +65,7 @@ def close_banner() -> Response:
 @fresh_to_write
 def edit() -> Response:
     """Greeting, announcement and sender."""
-    if request.method == "GET":
+    if reading():
         return _page(_stored(), _kept_words())
     form, words = TextsForm(), _typed_words()
     if not form.validate():

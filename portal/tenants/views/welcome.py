@@ -9,6 +9,7 @@ from portal.kernel.errors import PortalError
 from portal.tenants import start
 from portal.web.client import client_address
 from portal.web.fragments import render
+from portal.web.security import reading
 
 welcome = PortalBlueprint("tenant_welcome", __name__, room="public")
 
@@ -24,7 +25,7 @@ def begin(token: str) -> Response:
         password = new_password(_l("Password"))
 
     form = BeginForm()
-    if request.method == "GET":
+    if reading():
         start.invited(token)
         return _page(form, token)
     if not form.validate():
