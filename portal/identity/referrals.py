@@ -45,8 +45,10 @@ def create_code(member_id: UUID) -> str:
 
 def keep(member_id: UUID, code: str) -> None:
     """Note who brought a newcomer, inside the command that makes them; a code of nobody is let go."""
-    row = select(func.coalesce(User.merged_into, User.id)).join(
-        User, (User.tenant_id == ReferralCode.tenant_id) & (User.id == ReferralCode.member_id)
+    row = (
+        select(func.coalesce(User.merged_into, User.id))
+        .select_from(ReferralCode)
+        .join(User, (User.tenant_id == ReferralCode.tenant_id) & (User.id == ReferralCode.member_id))
     )
     referrer = db.session.scalar(
         row.where(ReferralCode.code == clean(code), User.archived_at.is_(None), User.suspended_at.is_(None))

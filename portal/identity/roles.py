@@ -17,6 +17,7 @@ from portal.identity import queries, service
 from portal.identity.events import RoleChanged
 from portal.identity.models import CustomRole, RoleAssignment, TenantRole, User
 from portal.identity.person import known
+from portal.kernel import clock
 from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES, Permission
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
@@ -108,12 +109,16 @@ def take_role(user_id: UUID, role: str) -> None:
 
 
 def changed(user_id: UUID, how: str, role: str, business_id: UUID | None = None) -> None:
-    """Inside a command: this person's role was given, taken or changed. They sign in anew (S2) and are told."""
+    """Inside a command: this person's role was given, taken or changed. They sign in anew (S2) and are told.
+
+    A role that comes with the account itself needs no word of its own.
+    """
     from portal.partners.models import Business
 
     service.end_sessions(user_id)
     shop = db.session.scalar(select(Business.name).where(Business.id == business_id)) if business_id else None
-    emit(RoleChanged(member_id=user_id, how=how, role=role, business=shop or ""))
+    made_now = db.session.scalar(select(User.joined_at).where(User.id == user_id)) == clock.now()
+    emit(RoleChanged(member_id=user_id, how=how, role=role, business=shop or ""), historical=made_now)
 
 
 def refuse_last_admin(user_id: UUID) -> None:

@@ -16,7 +16,7 @@ from portal.identity.forms import SecretField
 from portal.invitations.service import Guest, Offer
 from portal.invitations.table import LARGEST
 from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES
-from portal.web.forms import REQUIRED, PortalForm, no_nul
+from portal.web.forms import REQUIRED, PortalForm, clean, no_nul
 from portal.web.locale import language_name, offered
 
 
@@ -92,8 +92,13 @@ class StaffForm(InviteForm):
         return Guest(plain.contact, plain.name, plain.locale, offer)
 
 
+def plain_table(text: str) -> str:
+    """A table without what no page may hold (B2)."""
+    return clean(text, lines=True, longest=LARGEST + 1) or ""
+
+
 class LinesField(Field):
-    """A short table as text, taken as it is."""
+    """A short table as text."""
 
     widget = TextArea()
 
@@ -102,10 +107,10 @@ class LinesField(Field):
         self.type = "TextAreaField"  # pages show it as one
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        self.data = valuelist[0] if valuelist else ""
+        self.data = plain_table(valuelist[0]) if valuelist else ""
 
     def _value(self) -> str:
-        return self.data or ""
+        return (self.data or "").replace("\x00", "")
 
 
 class TableForm(PortalForm):
@@ -113,7 +118,9 @@ class TableForm(PortalForm):
 
     file = FileField(_l("File"))
     text = LinesField(
-        _l("Or the lines themselves"), [Optional(), Length(max=LARGEST)], render_kw={"rows": 6, "spellcheck": "false"}
+        _l("Or the lines themselves"),
+        [Optional(), no_nul, Length(max=LARGEST)],
+        render_kw={"rows": 6, "spellcheck": "false"},
     )
 
 

@@ -101,7 +101,7 @@ def test_currencies_in_use_and_the_one_that_leads(sign_in, seen_by):
 
 def test_other_accounts_stand_in_the_order_that_was_chosen():
     def account(code, kind="main"):
-        return Balance(code, kind, code, 100, 0, 100, 0, None, None, 0)
+        return Balance(code, kind, code, 100, 0, 100, 0, None, None, 0, None)
 
     own = [account("RUB", "bonus"), account("EUR"), account("KZT"), account("USD")]
     assert [a.currency for a in sorted_out(own, "RUB").others] == ["EUR", "KZT", "USD"]

@@ -63,6 +63,8 @@ KEPT = {  # form.field → who types it on which page, what else the form holds,
     "texts-form.sender": (OLGA, "/admin/settings/texts", {}, 60, "SELECT settings->'mail'->>'from_name' FROM tenants", "/admin/settings/texts"),
     "texts-form.text-en": (OLGA, "/admin/settings/texts", {}, 200, "SELECT settings->'banner'->'text'->>'en' FROM tenants", "/admin/settings/texts"),
     "texts-form.text-ru": (OLGA, "/admin/settings/texts", {}, 200, "SELECT settings->'banner'->'text'->>'ru' FROM tenants", "/admin/settings/texts"),
+    "texts-form.welcome-en": (OLGA, "/admin/settings/texts", {}, 140, "SELECT settings->'texts'->'welcome'->>'en' FROM tenants", "/admin/settings/texts"),
+    "texts-form.welcome-ru": (OLGA, "/admin/settings/texts", {}, 140, "SELECT settings->'texts'->'welcome'->>'ru' FROM tenants", "/admin/settings/texts"),
     "tier-form.reason": (OLGA, f"{MEMBER}/tier", {"tier": "gold"}, 200, "", None),
     "tiers-form.name_0_en": (OLGA, "/admin/tiers", TIERS, 60, "SELECT name_i18n->>'en' FROM status_tiers", "/admin/tiers"),
     "tiers-form.name_0_ru": (OLGA, "/admin/tiers", TIERS, 60, "SELECT name_i18n->>'ru' FROM status_tiers", "/admin/tiers"),
@@ -83,6 +85,7 @@ HELD = {  # fields held to a form, and texts of an act that is done once: refuse
     "about-form.handle": (ALICE, "/me/about", {}),
     "add-passkey.name": (ALICE, "/me/security/second", {}),
     "adjust.reason": (OLGA, MEMBER, {"way": "give", "amount": "1"}),
+    "brand-form.hex": (OLGA, "/admin/settings/brand", {"mark": "ring"}),
     "business-form.slug": (OLGA, "/admin/businesses/new", {**RULES, "name": "New"}),
     "closure-form.reason": (OLGA, SHOP, {}),
     "contacts.email": (OLGA, f"{MEMBER}/contacts", {}),
@@ -93,15 +96,18 @@ HELD = {  # fields held to a form, and texts of an act that is done once: refuse
     "enrol-form.phone": (BOB, "/till/cafe/members/new", {"name": "New", "consent": "y"}),
     "erase.reason": (OLGA, f"/admin/members/{EVE.id}/erasure", {}),
     "grant-form.who": (OLGA, "/admin/roles", {"role": "editor"}),
+    "invite.contact": (OLGA, "/admin/invitations/new", {"name": "New"}),
+    "invite.name": (OLGA, "/admin/invitations/new", {"contact": "new{n}@c.example"}),
     "join.contact": (None, "/join", {"name": "New", "agreed": "y"}),
     "join.name": (None, "/join", {"contact": "new{n}@b.example", "agreed": "y"}),
+    "list.text": (OLGA, "/admin/invitations/file", {}),
     "look.reason": (SAM, MEMBER, {}),
+    "merge.reason": (OLGA, f"/admin/members/{ALICE.id}/merge/{EVE.id}", {}),
     "new-member.card_number": (OLGA, "/admin/members/new", {"name": "New"}),
     "new-member.email": (OLGA, "/admin/members/new", {"name": "New"}),
     "new-member.phone": (OLGA, "/admin/members/new", {"name": "New"}),
     "reset.contact": (None, "/reset", {}),
     "set-tier.reason": (OLGA, MEMBER, {"tier": "gold"}),
-    "settings-form.hex": (OLGA, "/admin/settings", {}),
     "sign-in.email": (None, "/login", {"password": "x"}),
     "staff-form.who": (IRINA, "/desk/cafe/staff", {"role": "cashier"}),
     "suspend.reason": (OLGA, f"/admin/members/{EVE.id}", {}),
@@ -191,16 +197,20 @@ def shown(page):
 
 def sender(client, page, form):
     """Sends the form that the page shows, as often as asked, with a key of its own each time."""
-    answer = client.get(page)
-    forms = {f["id"]: f for f in Outline(answer.text).forms}
-    assert form in forms, f"{page} has no form {form}"
-    data = {}
-    for name, value in forms[form]["fields"]:
-        data.setdefault(name, value)
+
+    def open_form():
+        forms = {f["id"]: f for f in Outline(client.get(page).text).forms}
+        assert form in forms, f"{page} has no form {form}"
+        data = {}
+        for name, value in forms[form]["fields"]:
+            data.setdefault(name, value)
+        return forms[form]["action"] or page, data
+
+    to, data = open_form()
 
     def send(**typed):
-        filled = {**data, **typed, "form_key": secrets.token_hex(20)}
-        return client.post(forms[form]["action"] or page, data=filled, csrf=False)
+        shown_now = open_form()[1] if "seen" in data else data  # carries the version that it was shown with
+        return client.post(to, data={**shown_now, **typed, "form_key": secrets.token_hex(20)}, csrf=False)
 
     return send
 

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from portal.identity import stepup
 from portal.imports.reading import FileUnreadable
 from portal.invitations import labels, queries, service
-from portal.invitations.forms import TableForm
+from portal.invitations.forms import TableForm, plain_table
 from portal.invitations.models import Invitation
 from portal.invitations.table import MOST, read, text_in
 from portal.kernel.errors import PortalError
@@ -71,7 +71,7 @@ def people(template: str, to: str, *, business_id: UUID | None = None, **given: 
     if not form.validate():
         return render(template, form=form, lines=None, most=MOST, status=422, **given)
     try:
-        content = text_in(form.file.data.stream) if form.file.data else form.text.data or ""
+        content = plain_table(text_in(form.file.data.stream)) if form.file.data else form.text.data or ""
         lines = read(content, business_id=business_id)
     except FileUnreadable as refused:
         form.file.errors = [refused.message]

@@ -18,7 +18,7 @@ from portal.tenants import hosts
 from portal.tenants.announce import KEY
 from portal.tenants.change import ChangedMeanwhile, latest, update_tenant
 from portal.tenants.forms import SeenForm
-from portal.web.forms import no_nul
+from portal.web.forms import no_nul, typed
 from portal.web.fragments import render
 from portal.web.locale import supported
 from portal.web.security import reading
@@ -130,7 +130,7 @@ def _typed_words() -> dict[str, dict[str, str]]:
 
 
 def _line(field: str) -> str:
-    return " ".join(request.form.get(field, "").replace("\x00", "").split())[:LONGEST]
+    return typed(field)[:LONGEST]
 
 
 def _page(
