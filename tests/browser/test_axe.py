@@ -1,7 +1,6 @@
 """WCAG: axe finds nothing on any page of anybody, light and dark; and no member's page is heavier than a telephone likes.
 
 The pages are those of the address map, opened by whom access.csv lets in, so that a new one cannot be forgotten.
-Seen red: a label taken from a field, a grey of less contrast in the dark, a picture of 200 kB on the member's first page.
 """
 
 import csv

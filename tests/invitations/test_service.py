@@ -71,7 +71,7 @@ def test_a_role_over_the_circle_and_one_of_its_own(acting, invited, seen_by):
 
 @pytest.mark.commits
 def test_sixteen_accept_one_invitation_at_once_and_one_comes_in(app, acting, invited, seen_by):
-    """R12: one member, one post, one session. Broken once: without `used_at IS NULL` all sixteen were let in."""
+    """R12: one member, one post, one session."""
     token = invited(Guest(NEWCOMER, offer=Offer("cashier", business_id=CAFE.id)), by=IRINA)
     start, won, lost = threading.Barrier(16), [], []
 
@@ -239,7 +239,7 @@ def test_nobody_invites_to_more_than_they_may_themselves(acting, who, offer):
 
 
 def test_a_link_of_somebody_who_was_dismissed_gives_nothing(acting, invited, seen_by):
-    """The right to give is asked for again when it is given. Broken once: the post was given in the portal's name."""
+    """The right to give is asked for again when it is given."""
     with acting(CIRCLE, OLGA):
         from portal.partners.service import add_staff
 

@@ -1,7 +1,6 @@
 """S7: nobody can find out who is a member: at the door, known and unknown people get the same bytes in the same time.
 
 The bytes: tests/identity/test_door.py. The time: known and unknown in turn, from browsers of their own, medians compared.
-Seen red with a sign-in that checks no password where there is no member (security.md 8).
 """
 
 import statistics

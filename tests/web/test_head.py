@@ -1,6 +1,6 @@
 """A HEAD is the GET without its body: the same status and the same way on, and nothing is written but who looked (AUD-2).
 
-Seen red with views that told GET from everything else: a HEAD of their forms was a 422, and one of a confirmation wrote.
+Found by it: views that told GET from everything else: a HEAD of their forms was a 422, and one of a confirmation wrote.
 """
 
 from contextlib import closing

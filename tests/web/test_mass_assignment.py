@@ -1,6 +1,5 @@
 """T4: a form writes what it shows. Every form of every page is sent with every column of every table besides; none arrives.
 
-Seen red with `form.populate_obj` of the request's fields in the members' contacts.
 """
 
 import csv

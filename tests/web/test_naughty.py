@@ -3,7 +3,7 @@ be forgotten. What is taken is stored in NFC, shown as it was typed, and goes ou
 
 Decided: NUL is refused in words; other control characters are dropped; every kind of line end counts as one, and in a field of
 one line as a space; names of people lose what is not seen, too (B3).
-Seen red: descriptions of businesses, names of passkeys and announcements were not in NFC, a line separator (U+2028) in a
+Found by it: descriptions of businesses, names of passkeys and announcements were not in NFC, a line separator (U+2028) in a
 tenant's name broke its mails, and every rendering of a form left a filter more for the next one to run.
 """
 

@@ -1,6 +1,5 @@
 """B8 at every address: whatever a `next`, a Referer or a header of htmx names, nobody is led to another host.
 
-Seen red with a `next` of the banner's form that was not asked about.
 """
 
 from contextlib import closing
