@@ -7,6 +7,7 @@ client makes requests.
 
 import os
 import secrets
+from collections import deque
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "krug_template"
 SECRET = "a-secret-key-for-tests-only-0123456789"
 _running = None
+_left = deque(maxlen=8)  # pools given up while a browser's last calls still held a connection of theirs
 
 
 def pytest_configure(config):
@@ -143,6 +145,9 @@ def database(request):
     hosts.forget()
     if app.extensions["dirty"]:
         with app.app_context():
+            for pool in _left:
+                pool.dispose()
+            _left.append(db.engine.pool)
             db.engine.dispose()
         _clone(os.environ["CLICKHOUSE_DATABASE"])
         redis().flushdb()

@@ -1,6 +1,4 @@
-"""T4: a form writes what it shows. Every form of every page is sent with every column of every table besides; none arrives.
-
-"""
+"""T4: a form writes what it shows. Every form of every page is sent with every column of every table besides; none arrives."""
 
 import csv
 import re

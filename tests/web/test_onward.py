@@ -1,6 +1,4 @@
-"""B8 at every address: whatever a `next`, a Referer or a header of htmx names, nobody is led to another host.
-
-"""
+"""B8 at every address: whatever a `next`, a Referer or a header of htmx names, nobody is led to another host."""
 
 from contextlib import closing
 from datetime import timedelta
