@@ -15,41 +15,22 @@ from portal.kernel.model import new_id
 from portal.kernel.outbox import subscribers_of
 from portal.kernel.tenancy import current_tenant_id
 
-# The driver's own statements: every command ends with one of them, so they carry no options of the ORM.
-_ENTRY = """
-INSERT INTO audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id, business_id,
-                           changes, reason, ip, request_id, occurred_at)
-VALUES (%(tenant)s, %(entry)s, %(action)s, %(actor)s, %(actor_kind)s, %(behalf)s, %(object_type)s, %(object_id)s, %(business)s,
-        %(changes)s::jsonb, %(reason)s, %(ip)s, %(request)s, %(at)s)"""
-_MESSAGES = f"""
-WITH entry AS ({_ENTRY}), message AS (
-    INSERT INTO outbox_messages (tenant_id, id, type, schema_version, aggregate_type, aggregate_id, occurred_at,
-                                 actor_id, caused_by, request_id, historical, data)
-    SELECT %(tenant)s, m.id, m.type, m.schema_version, m.aggregate_type, m.aggregate_id, m.occurred_at,
-           %(actor)s, %(caused_by)s, %(request)s, m.historical, m.data
-      FROM jsonb_to_recordset(%(messages)s::jsonb) AS m (
-           id uuid, n int, type text, schema_version int, aggregate_type text, aggregate_id uuid,
-           occurred_at timestamptz, historical boolean, data jsonb, subscribers jsonb)
-     ORDER BY m.n
-    RETURNING id, seq, aggregate_type, aggregate_id
-)
-INSERT INTO outbox_deliveries (tenant_id, id, message_id, seq, subscriber, ordered, aggregate_type, aggregate_id)
-SELECT %(tenant)s, s.key::uuid, message.id, message.seq, s.value ->> 0, (s.value -> 1)::boolean, message.aggregate_type, message.aggregate_id
-  FROM message
-  JOIN jsonb_to_recordset(%(messages)s::jsonb) AS m (id uuid, subscribers jsonb) ON m.id = message.id
- CROSS JOIN jsonb_each(m.subscribers) AS s"""
+_WRITE = "SELECT portal.books_write(%s, %s::jsonb, NULL)"  # migrations/sql/portal.sql
 
 
 def write_books(journal: Journal, *, reads: bool) -> None:
-    """Write the entry and the messages; a replay and a command that changed nothing leave no trace."""
+    """Write the entry and the messages; a replay, a command that changed nothing and one that has them written leave no trace."""
     from portal.kernel.driver import run
 
-    if journal.quiet or not (journal.changes or journal.events or reads):
+    if journal.quiet or journal.written or not (journal.changes or journal.events or reads):
         return
-    at = clock.now()
+    run(_WRITE, (current_tenant_id(), json.dumps(of(journal, clock.now()), default=plain)))
+
+
+def of(journal: Journal, at: datetime) -> dict[str, Any]:
+    """What `portal.books_write` takes: the entry, and the messages with their deliveries."""
     (actor, actor_kind, behalf), (ip, asked) = who(), wherefrom()
-    values: dict[str, Any] = {
-        "tenant": current_tenant_id(),
+    return {
         "entry": new_id(),
         "action": journal.action,
         "actor": actor,
@@ -58,16 +39,14 @@ def write_books(journal: Journal, *, reads: bool) -> None:
         "object_type": journal.object_type,
         "object_id": journal.object_id,
         "business": _business(journal),
-        "changes": json.dumps(journal.changes, default=plain),
+        "changes": journal.changes,
         "reason": journal.why,
         "ip": ip,
         "request": asked,
         "at": at,
+        "caused_by": g.get("caused_by"),
+        "messages": [_message(event, historical, at) for event, historical in journal.events],
     }
-    if journal.events:
-        told = [_message(n, event, historical, at) for n, (event, historical) in enumerate(journal.events)]
-        values |= {"caused_by": g.get("caused_by"), "messages": json.dumps(told, default=plain)}
-    run(_MESSAGES if journal.events else _ENTRY, values)
 
 
 def _business(journal: Journal) -> UUID | None:
@@ -88,10 +67,9 @@ def wherefrom() -> tuple[str | None, str | None]:
     return request.remote_addr if has_request_context() else None, g.get("request_id")
 
 
-def _message(n: int, event: Event, historical: bool, at: datetime) -> dict[str, Any]:
+def _message(event: Event, historical: bool, at: datetime) -> dict[str, Any]:
     return {
         "id": new_id(),
-        "n": n,
         "type": event.TYPE,
         "schema_version": event.SCHEMA_VERSION,
         "aggregate_type": event.AGGREGATE,

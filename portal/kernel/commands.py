@@ -15,7 +15,7 @@ from portal.kernel.books import write_books
 from portal.kernel.errors import LookingOnly
 from portal.kernel.journal import Event, Journal, WriteOutsideCommand, emit, journal
 
-__all__ = ["Event", "EventMissing", "WriteOutsideCommand", "command", "emit", "journal", "repeated"]
+__all__ = ["Event", "EventMissing", "WriteOutsideCommand", "command", "emit", "journal", "repeated", "stands_alone"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,8 +71,20 @@ def refuse_looking(action: str) -> None:
         raise LookingOnly
 
 
+def stands_alone() -> bool:
+    """Whether nothing is open that a command would join, and no permission is to be asked for once more as it begins.
+
+    Such a command may be made of statements that are each a transaction (`primaries.own_statement`).
+    """
+    from portal.extensions import db
+
+    if g.get("journal") or g.get("needs") or g.get("delivery"):
+        return False
+    return not (db.session.registry.has() and db.session().in_transaction())
+
+
 def _joined(outer: Journal, action: str, body: Callable[[Journal], R]) -> R:
-    own = Journal(action)
+    own = Journal(action, joined=True)
     g.journal = own
     try:
         result = body(own)

@@ -1,7 +1,7 @@
 """The driver's own statements, for the few that every sale runs: no options of the ORM, no compiling, always prepared."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -33,3 +33,15 @@ def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> psycopg.Cu
         return driver.cursor(row_factory=namedtuple_row).execute(statement, values, prepare=True)
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
+def as_sqlalchemy(ask: Callable[[str, Sequence[Any]], Any]) -> Callable[[str, Sequence[Any]], Any]:
+    """The same question, its errors as `run` raises them."""
+
+    def asked(statement: str, values: Sequence[Any]) -> Any:
+        try:
+            return ask(statement, values)
+        except psycopg.Error as error:
+            raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+    return asked

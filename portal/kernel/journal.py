@@ -39,6 +39,8 @@ class Journal:
     object_id: UUID | None = None
     why: str | None = None
     quiet: bool = False
+    written: bool = False  # by the statement that wrote the rows themselves
+    joined: bool = False  # to another command, which keeps the books of both
 
     def note(self, table: str, key: object, fields: dict[str, Any] | list[str] | None = None) -> None:
         """Record a change made by SQL, which the ORM does not see (D30)."""

@@ -167,7 +167,7 @@ def subscribers_of(event: Event, *, historical: bool) -> list[Subscriber]:
 
 def wake_relay() -> None:
     """Tell the relay that there is something to carry; lost calls cost 250 ms, since the relay polls (D33)."""
-    from portal.kernel.redis import channel, redis_quick
+    from portal.kernel.redis import bell, channel
 
     with suppress(Exception):
-        redis_quick().publish(channel(WAKE_CHANNEL), "")
+        bell.ring(channel(WAKE_CHANNEL))

@@ -1,16 +1,15 @@
 """A step on the ladder: decided by `ladder.py`, written in one statement, told once (D22, LOY-11)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from pydantic_core import to_json
 
-from portal.extensions import db
 from portal.kernel.commands import emit, journal
+from portal.kernel.driver import run
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 from portal.loyalty import ladder
@@ -19,29 +18,7 @@ from portal.loyalty.ladder import Standing, Tier, settled
 from portal.loyalty.queries import Position
 
 CAUSES = ("earned", "expired", "manual", "merge", "refund")
-# The counter, the standing and the steps; `source` is a row set with one row when the move is to happen at all.
-WRITE = """
-{source}, counted AS (
-    INSERT INTO tier_progress (tenant_id, member_id, program_id, window_start, qualifying)
-    SELECT :tenant, :mv_member, :mv_program, cast(:mv_window AS timestamptz), cast(:mv_amount AS bigint) FROM {name}
-     WHERE cast(:mv_amount AS bigint) <> 0
-    ON CONFLICT (tenant_id, member_id, program_id, window_start)
-    DO UPDATE SET qualifying = tier_progress.qualifying + excluded.qualifying
-), placed AS (
-    INSERT INTO tier_memberships (tenant_id, id, tier_id, since, expires_at, locked_until, cause, reason, actor_id)
-    SELECT :tenant, :mv_member, cast(:mv_tier AS uuid), cast(:mv_since AS timestamptz), cast(:mv_until AS timestamptz),
-           cast(:mv_locked AS timestamptz), cast(:mv_cause AS text), cast(:mv_reason AS text), cast(:mv_actor AS uuid)
-      FROM {name} WHERE cast(:mv_tier AS uuid) IS NOT NULL
-    ON CONFLICT (tenant_id, id) DO UPDATE SET tier_id = excluded.tier_id, since = excluded.since,
-        expires_at = excluded.expires_at, locked_until = excluded.locked_until, cause = excluded.cause,
-        reason = excluded.reason, actor_id = excluded.actor_id
-), stepped AS (
-    INSERT INTO tier_changes (tenant_id, id, member_id, from_tier_id, to_tier_id, cause, purchase_id, at)
-    SELECT :tenant, s.id, :mv_member, s.from_tier, s.to_tier, s.cause, cast(:mv_purchase AS uuid), s.at
-      FROM {name}, jsonb_to_recordset(cast(:mv_steps AS jsonb))
-           AS s (id uuid, from_tier uuid, to_tier uuid, cause text, at timestamptz)
-)
-"""
+_WRITE = "SELECT portal.move_write(%s, %s::jsonb, %s::uuid)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,28 +127,27 @@ def _looked_at_again(place: Position, member_id: UUID, standing: Standing, now: 
     return _move(place, member_id, window, 0, standing.tier, standing, (step,))
 
 
-def parameters(move: Move | None, purchase_id: UUID | None) -> dict[str, Any]:
-    """The values of `WRITE`; None writes nothing."""
-    placed = move.standing if move and move.changed else None
+def stored(move: Move) -> dict[str, Any]:
+    """What `portal.move_write` takes."""
+    placed = move.standing if move.changed else None
     return {
-        "mv_member": move.member_id if move else None,
-        "mv_program": move.program_id if move else None,
-        "mv_window": move.window if move else None,
-        "mv_amount": move.amount if move else 0,
-        "mv_tier": placed.tier.id if placed else None,
-        "mv_since": (placed.since or move.window) if placed and move else None,
-        "mv_until": placed.until if placed else None,
-        "mv_locked": placed.locked_until if placed else None,
-        "mv_cause": _cause(move) if move else None,
-        "mv_reason": move.reason if move else None,
-        "mv_actor": move.actor_id if move else None,
-        "mv_purchase": purchase_id,
-        "mv_steps": json.dumps([_stored(step) for step in move.steps] if move else []),
+        "member": move.member_id,
+        "program": move.program_id,
+        "window": move.window,
+        "amount": move.amount,
+        "tier": placed.tier.id if placed else None,
+        "since": (placed.since or move.window) if placed else None,
+        "until": placed.until if placed else None,
+        "locked": placed.locked_until if placed else None,
+        "cause": _cause(move),
+        "reason": move.reason,
+        "actor": move.actor_id,
+        "steps": [_stored(step) for step in move.steps],
     }
 
 
 def tell(move: Move | None, *, historical: bool = False) -> None:
-    """Journal and emit what `WRITE` wrote, inside the same command."""
+    """Journal and emit what was written, inside the same command."""
     if move is None:
         return
     if move.amount:
@@ -193,8 +169,7 @@ def tell(move: Move | None, *, historical: bool = False) -> None:
 
 def write(move: Move, purchase_id: UUID | None = None) -> None:
     """Write a move by itself, inside a command that holds the member's lock."""
-    statement = WRITE.format(source="WITH source AS (SELECT 1)", name="source") + "SELECT 1 FROM source"
-    db.session.execute(text(statement), {"tenant": current_tenant_id(), **parameters(move, purchase_id)})
+    run(_WRITE, (current_tenant_id(), to_json(stored(move)).decode(), purchase_id))
     tell(move)
 
 

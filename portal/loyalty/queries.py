@@ -1,9 +1,11 @@
 """Reading the program and where members stand in it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -72,16 +74,27 @@ def position_sql(member: str = ":member") -> str:
 
 def position_of(row: Any, zone: str | None = None) -> Position | None:
     """The place out of a row with the columns of `position_sql`; None where the tenant has no program."""
-    if row.program is None:
-        return None
-    program = _program(row.program, zone or g.tenant.timezone)
+    return (
+        None
+        if row.program is None
+        else _place(_program(row.program, zone or g.tenant.timezone), row.standing, row.windows)
+    )
+
+
+def position_from(
+    program: str | None, standing: Sequence[Any] | None, windows: Sequence[Any] | None
+) -> Position | None:
+    """The same out of what `portal.sale_read` answers, the program as its text: the same one again is not built again."""
+    return None if program is None else _place(_program_of(program, g.tenant.timezone), standing, windows)
+
+
+def _place(program: Program, standing: Sequence[Any] | None, windows: Sequence[Any] | None) -> Position:
     stored = Standing(program.rules.tiers[0])
-    if row.standing:
-        tier_id, since, until, locked = row.standing
+    if standing:
+        tier_id, since, until, locked = standing
         tier = program.tier(UUID(tier_id)) or program.rules.tiers[0]
         stored = Standing(tier, _moment(since), _moment(until), _moment(locked))
-    windows = {datetime.fromisoformat(start): int(n) for start, n in row.windows or ()}
-    return Position(program, stored, windows)
+    return Position(program, stored, {datetime.fromisoformat(start): int(n) for start, n in windows or ()})
 
 
 def program() -> Program | None:
@@ -152,6 +165,11 @@ def changes_of(member_id: UUID, limit: int = 20) -> Sequence[Any]:
          WHERE c.tenant_id = :tenant AND c.member_id = :member ORDER BY c.at DESC, c.id DESC LIMIT :limit"""),
         {"tenant": current_tenant_id(), "member": member_id, "limit": limit},
     ).all()
+
+
+@lru_cache(maxsize=1024)
+def _program_of(text_: str, zone: str) -> Program:
+    return _program(json.loads(text_), zone)
 
 
 def _program(found: dict[str, Any], zone: str) -> Program:

@@ -188,6 +188,7 @@ def _shop(business_id: UUID, buyers: Iterable[UUID], places: Iterable[UUID]) -> 
         position=None,
         suspended_reason=None,
         suspended=False,
+        now=clock.now(),
     )
     program = loyalty.program()
     own = {p for (p,) in db.session.execute(_PLACES, {**values, "places": list(places)})} if places else set()

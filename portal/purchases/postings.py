@@ -1,4 +1,4 @@
-"""How a purchase and a refund move the ledger (G18), each in one call of it."""
+"""How a purchase and a refund move the ledger (G18)."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from portal.extensions import db
-from portal.kernel import clock, money
+from portal.kernel import money
 from portal.kernel.tenancy import current_tenant_id
 from portal.wallets.service import Account, Posting, post
 
@@ -23,12 +23,10 @@ def purchase(
     accrue: int,
     expires_at: datetime | None,
     occurred_at: datetime,
+    now: datetime,
     details: Mapping[str, Any],
-) -> int | None:
-    """Spend, then accrue. Returns the member's bonus afterwards; None, and no posting at all, when both are zero.
-
-    Raises the ledger's `InsufficientFunds`.
-    """
+) -> list[Posting]:
+    """Spend, then accrue; nothing when both are zero."""
     bonus, common = (
         Account.member(member_id),
         _common(purchase_id, business_id, member_id, currency, occurred_at, details),
@@ -57,15 +55,12 @@ def purchase(
                 amount=accrue,
                 payer=issuance,
                 payee=bonus,
-                activates_at=min(occurred_at, clock.now()),
+                activates_at=min(occurred_at, now),
                 expires_at=expires_at,
                 **common,
             )
         )
-    if not made:
-        return None
-    last = post(*made)[-1]
-    return last.payee_balance if accrue else last.payer_balance
+    return made
 
 
 def refund(

@@ -1,7 +1,6 @@
-"""The three statements of a purchase: lock the member, read what the decision needs, write what was decided."""
+"""The two statements of a sale: read what the decision needs, write what was decided; both are `migrations/sql/portal.sql`."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,60 +8,18 @@ from uuid import UUID
 
 from flask import g
 from flask_babel import gettext
+from pydantic_core import to_json
 
-from portal.kernel.driver import driver_sql, run
+from portal.kernel.driver import run
 from portal.kernel.errors import NotFound
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
-from portal.loyalty import moves
 from portal.loyalty import queries as loyalty
-from portal.loyalty.service import RECOUNT_LOCK
 from portal.purchases.wanted import Line, Sale
 
-_LOCK = driver_sql(f"""
-SELECT u.suspended_at, u.suspended_reason, {RECOUNT_LOCK}
-  FROM users u WHERE u.tenant_id = :tenant AND u.id = :member AND u.archived_at IS NULL AND u.merged_into IS NULL
-   FOR NO KEY UPDATE""")
-_SURVIVOR = driver_sql(
-    "SELECT merged_into FROM users WHERE tenant_id = :tenant AND id = :member AND merged_into IS NOT NULL"
-)
-_LOAD = driver_sql(f"""
-SELECT b.currency, b.category, b.archived_at, b.max_bonus_share, b.spend_confirmation,
-       (SELECT true FROM business_locations l
-         WHERE l.tenant_id = b.tenant_id AND l.business_id = b.id AND l.id = :location) AS location_is_own,
-       (SELECT jsonb_build_object('id', p.id, 'request_hash', p.request_hash, 'amount', p.amount, 'currency', p.currency,
-               'paid_with_bonus', p.paid_with_bonus, 'bonus_accrued', p.bonus_accrued, 'occurred_at', p.occurred_at,
-               'receipt_number', p.receipt_number, 'trace', p.trace, 'member_id', p.member_id)
-          FROM purchases p
-         WHERE p.tenant_id = b.tenant_id AND p.business_id = b.id AND p.external_id = :external_id) AS existing,
-       coalesce((SELECT a.posted FROM wallet_accounts a
-                  WHERE a.tenant_id = b.tenant_id AND a.owner_kind = 'member' AND a.owner_id = :member AND a.owner_key = ''
-                    AND a.currency = b.currency AND a.type = 'bonus'), 0) AS balance,
-       {loyalty.position_sql()}
-  FROM businesses b WHERE b.tenant_id = :tenant AND b.id = :business""")
-_WRITE = driver_sql(
-    """
-WITH made AS (
-    INSERT INTO purchases (tenant_id, id, business_id, member_id, location_id, till, category, receipt_number, external_id,
-        request_hash, amount, paid_with_bonus, earn_base, bonus_accrued, currency, rate_num, rate_den, tier_id, source,
-        cashier_id, device_id, historical, trace, occurred_at)
-    VALUES (:tenant, :id, :business, :member, :location, :till, :category, :receipt_number, :external_id, :request_hash,
-        :amount, :paid_with_bonus, :earn_base, :bonus_accrued, :currency, :rate_num, :rate_den, :tier_id, :source,
-        :cashier, :device, :historical, cast(:trace AS jsonb), :occurred_at)
-    ON CONFLICT (tenant_id, business_id, external_id) DO NOTHING
-    RETURNING id
-), line AS (
-    INSERT INTO purchase_lines (tenant_id, id, purchase_id, number, sku, name, category, quantity, amount, earns)
-    SELECT :tenant, l.id, made.id, l.number, l.sku, l.name, l.category, l.quantity, l.amount, l.earns
-      FROM made, jsonb_to_recordset(cast(:lines AS jsonb)) AS l (id uuid, number int, sku text, name text, category text,
-           quantity numeric, amount bigint, earns boolean)
-)"""
-    + moves.WRITE.format(source="", name="made")
-    + "SELECT id FROM made"
-)
-_THEIRS = driver_sql("""
-SELECT trace -> 'request' FROM purchases
- WHERE tenant_id = :tenant AND business_id = :business AND external_id = :external_id""")
+Ask = Callable[[str, Sequence[Any]], Any]
+_READ = "SELECT portal.sale_read(%s, %s, %s, %s::uuid, %s, %s)"
+_WRITE = "SELECT portal.sale_write(%s, %s::jsonb)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +37,54 @@ class Found:
     position: loyalty.Position | None
     suspended_reason: str | None
     suspended: bool
+    now: datetime
     member_id: UUID | None = None
+    seen: str | None = None
 
 
-def load(sale: Sale) -> Found:
-    """Lock the member, then read: in this order nobody else's purchase of this member can come between (D18).
+def inside(statement: str, values: Sequence[Any]) -> Any:
+    """Ask within the session's transaction."""
+    return run(statement, values).fetchone()[0]  # type: ignore[index]
 
-    One who was merged into another is that other one (D28).
+
+def read(sale: Sale, ask: Ask, *, hold: bool) -> Found:
+    """Read in one statement. With `hold` the member is locked first: nobody else's sale of theirs can come between (D18).
+
+    Without, `seen` goes along to `write`, which then finds out whether something came between. One who was merged into
+    another is that other one (D28): `member_id` says who it is.
     """
-    values: dict[str, Any] = {
-        "tenant": current_tenant_id(),
-        "business": sale.business_id,
-        "member": sale.member_id,
-        "location": sale.location_id,
-        "external_id": sale.external_id,
-    }
-    member = run(_LOCK, values).fetchone()
-    if member is None and (leads := run(_SURVIVOR, values).fetchone()):
-        values["member"] = leads.merged_into
-        member = run(_LOCK, values).fetchone()
+    values = (current_tenant_id(), sale.business_id, sale.member_id, sale.location_id, sale.external_id, hold)
+    now, who, member, shop, location_is_own, existing, balance, program, standing, windows, seen = ask(_READ, values)
     if member is None:
         raise NotFound(gettext("There is no such member."))
-    row = run(_LOAD, values).fetchone()
-    if row is None:
+    if shop is None:
         raise NotFound(gettext("There is no such shop."))
+    currency, category, archived_at, max_bonus_share, spend_confirmation = shop
     return Found(
-        currency=row.currency,
-        category=row.category,
-        archived_at=row.archived_at,
-        max_bonus_share=row.max_bonus_share,
-        spend_confirmation=row.spend_confirmation,
-        location_is_own=row.location_is_own,
-        existing=row.existing,
-        balance=row.balance,
-        position=loyalty.position_of(row),
-        suspended_reason=member.suspended_reason,
-        suspended=member.suspended_at is not None,
-        member_id=values["member"],
+        currency=currency,
+        category=category,
+        archived_at=archived_at,
+        max_bonus_share=max_bonus_share,
+        spend_confirmation=spend_confirmation,
+        location_is_own=location_is_own,
+        existing=existing,
+        balance=balance or 0,
+        position=loyalty.position_from(program, standing, windows),
+        suspended=member[0],
+        suspended_reason=member[1],
+        now=datetime.fromisoformat(now),
+        member_id=UUID(who),
+        seen=seen,
     )
 
 
-def write(
-    sale: Sale, made: Mapping[str, Any], trace: Mapping[str, Any], move: moves.Move | None
-) -> dict[str, Any] | None:
-    """Write the purchase, its lines and the member's step in one statement; `made` is what was decided about it.
+def write(sale: Sale, found: Found, made: Mapping[str, Any], ask: Ask) -> int | None:
+    """Write a decided sale in one statement; `made` is what was decided about it, its ids and postings among it.
 
-    Returns None, or the stored request of another member's purchase that took the same key a moment ago.
+    Returns the member's bonus. Where the member was not held, None says that what was decided upon has changed since and
+    nothing was written. Raises what the driver raises.
     """
     values = {
-        "tenant": current_tenant_id(),
         "business": sale.business_id,
         "member": sale.member_id,
         "location": sale.location_id,
@@ -140,15 +96,16 @@ def write(
         "historical": sale.historical,
         "cashier": g.get("actor_id") if g.get("actor_kind") == "member" else None,
         "device": g.device_session.id if g.get("device_session") else None,
-        "trace": json.dumps(trace),
-        "lines": json.dumps([_stored_line(n, line) for n, line in enumerate(sale.lines, 1)]),
+        "now": found.now,
+        "balance": found.balance,
         **made,
-        **moves.parameters(move, made["id"]),
     }
-    if run(_WRITE, values).fetchone() is not None:
-        return None
-    theirs = run(_THEIRS, values).fetchone()
-    return (theirs and theirs[0]) or {}
+    if sale.lines:
+        values["lines"] = [_stored_line(n, line) for n, line in enumerate(sale.lines, 1)]
+    if found.seen is not None:
+        values["seen"] = found.seen
+    bonus: int | None = ask(_WRITE, (current_tenant_id(), to_json(values).decode()))
+    return bonus
 
 
 def _stored_line(number: int, line: Line) -> dict[str, Any]:

@@ -1,17 +1,24 @@
 """A sale recorded for a member: the ledger, the tier, the receipt and their event in one transaction (G9, WAL-3)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from flask import g
 from flask_babel import gettext
+from sqlalchemy.exc import DBAPIError
 
 from portal.identity import queries
-from portal.kernel import clock
-from portal.kernel.commands import command, emit, journal
+from portal.kernel import books
+from portal.kernel.commands import command, emit, journal, refuse_looking, repeated, stands_alone
+from portal.kernel.driver import as_sqlalchemy
 from portal.kernel.errors import Busy
+from portal.kernel.journal import Journal
+from portal.kernel.outbox import wake_relay
+from portal.kernel.primaries import own_statement
 from portal.kyc import levels
 from portal.loyalty import moves
 from portal.purchases import confirmations, postings, rows, wanted
@@ -20,6 +27,7 @@ from portal.purchases.events import PurchaseRecorded
 from portal.purchases.rows import Found
 from portal.purchases.wanted import Line, Sale
 from portal.wallets.errors import IdempotencyMismatch
+from portal.wallets.service import Posting, named, planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,6 @@ class Outcome:
     receipt_number: str
 
 
-@command("purchase.record", emits=(PurchaseRecorded,))
 def record_purchase(
     *,
     business_id: UUID,
@@ -59,10 +66,13 @@ def record_purchase(
 ) -> Outcome:
     """Ring up a purchase of `amount` minor units; the same `external_id` at the same business is the same purchase.
 
-    Eight round trips to PostgreSQL, BEGIN and COMMIT among them, whatever the purchase; a spend by code takes more.
+    Two statements, whatever the purchase: one reads, one writes, the command's books among it. A sale that is nobody
+    else's business (no command, request or transaction to join) is those two alone: the member is not locked while it is
+    decided, and where something came between it is done again under the lock. A spend by code takes more statements.
     `historical` allows an `occurred_at` older than 72 hours. Raises the errors of `wanted`, `decision` and
     `confirmations`, `kyc.levels.LevelMissing`, and the ledger's `IdempotencyMismatch` and `InsufficientFunds`.
     """
+    refuse_looking("purchase.record")
     sale = Sale(
         business_id=business_id,
         member_id=member_id,
@@ -79,27 +89,64 @@ def record_purchase(
         source=source,
         historical=historical,
     )
+    done = None
+    if not bonus_to_spend and stands_alone():
+        done = repeated("purchase.record", lambda: _alone(sale))
+    return done or _recorded(sale, confirmed_by)
+
+
+@command("purchase.record", emits=(PurchaseRecorded,))
+def _recorded(sale: Sale, confirmed_by: str | None) -> Outcome:
+    """Within a transaction, with the member held."""
+    done = _sold(sale, confirmed_by, rows.inside, hold=True)
+    assert done is not None  # noqa: S101  the member is held
+    return done
+
+
+record_purchase.command = _recorded.command  # type: ignore[attr-defined]
+record_purchase.emits = _recorded.emits  # type: ignore[attr-defined]
+
+
+def _alone(sale: Sale) -> Outcome | None:
+    """Two statements, each a transaction; None where something came between them."""
+    g.journal = own = Journal("purchase.record")
+    try:
+        with own_statement() as ask:
+            done = _sold(sale, None, as_sqlalchemy(ask), hold=False)
+    finally:
+        g.journal = None
+    if done and own.events:
+        wake_relay()
+    return done
+
+
+def _sold(sale: Sale, confirmed_by: str | None, ask: rows.Ask, *, hold: bool) -> Outcome | None:
     whole, parts = sale.fingerprint()
-    found = rows.load(sale)
+    found = rows.read(sale, ask, hold=hold)
+    if found.existing and not hold:
+        return None  # whose it is may take a further look
     if found.existing:
         return _replay(found.existing, whole, parts, found.member_id)
-    if found.member_id and found.member_id != member_id:
+    named_member = sale.member_id  # who asked for a code may have been merged into another meanwhile
+    if found.member_id and found.member_id != sale.member_id:
         sale = replace(sale, member_id=found.member_id)
-    decided = decide(sale, found, clock.now())
-    if bonus_to_spend:
-        levels.require(sale.member_id, "bonus.spend", bonus_to_spend)
+    decided = decide(sale, found, found.now)
+    if sale.bonus_to_spend:
+        levels.require(sale.member_id, "bonus.spend", sale.bonus_to_spend)
         confirmations.check(
             found.spend_confirmation,
             confirmed_by,
-            business_id=business_id,
-            member_id=member_id,
-            amount=bonus_to_spend,
+            business_id=sale.business_id,
+            member_id=named_member,
+            amount=sale.bonus_to_spend,
         )
-    return _carry_out(sale, found, decided, whole, parts)
+    return _carry_out(sale, found, decided, whole, parts, ask)
 
 
-def _carry_out(sale: Sale, found: Found, decided: Decision, whole: str, parts: dict[str, str]) -> Outcome:
-    """Move the ledger, then write everything else; the event goes out with the commit."""
+def _carry_out(
+    sale: Sale, found: Found, decided: Decision, whole: str, parts: dict[str, str], ask: rows.Ask
+) -> Outcome | None:
+    """Move the ledger and write everything else; the event goes out with the commit."""
     earned, tier = decided.earned, decided.tier
     receipt_number = sale.receipt_number or _receipt(sale, decided)
     told_earning = earned.trace(
@@ -108,7 +155,7 @@ def _carry_out(sale: Sale, found: Found, decided: Decision, whole: str, parts: d
         tier_name=dict(tier.name_i18n) if tier else {},
         expires_at=decided.expires_at.isoformat() if decided.expires_at else None,
     )
-    balance = postings.purchase(
+    moved = postings.purchase(
         decided.purchase_id,
         business_id=sale.business_id,
         member_id=sale.member_id,
@@ -117,6 +164,7 @@ def _carry_out(sale: Sale, found: Found, decided: Decision, whole: str, parts: d
         accrue=earned.bonus,
         expires_at=decided.expires_at,
         occurred_at=decided.occurred_at,
+        now=found.now,
         details={"receipt_number": receipt_number, "earn": told_earning},
     )
     outcome = Outcome(
@@ -126,7 +174,7 @@ def _carry_out(sale: Sale, found: Found, decided: Decision, whole: str, parts: d
         currency=found.currency,
         paid_with_bonus=sale.bonus_to_spend,
         bonus_accrued=earned.bonus,
-        balances={"bonus": found.balance if balance is None else balance},
+        balances={},
         tier=told(decided.move),
         occurred_at=decided.occurred_at,
         receipt_number=receipt_number,
@@ -143,19 +191,36 @@ def _carry_out(sale: Sale, found: Found, decided: Decision, whole: str, parts: d
         "rate_den": earned.rate.denominator,
         "tier_id": tier.id if tier else None,
         "occurred_at": decided.occurred_at,
+        "postings": planned(moved),
+        "balance_of": "payee_balance" if earned.bonus else "payer_balance",
+        "trace": {"earn": told_earning, "request": parts, "outcome": {"tier": outcome.tier}},
     }
-    trace = {
-        "earn": told_earning,
-        "request": parts,
-        "outcome": {"balances": outcome.balances, "tier": outcome.tier},
-    }
-    if (theirs := rows.write(sale, made, trace, decided.move)) is not None:
-        raise _mismatch(theirs, parts) if wanted.differing(theirs, parts) else Busy()  # an import's: repeat, and replay
-    _tell(sale, outcome, decided)
-    return outcome
+    if decided.move:
+        made["move"] = moves.stored(decided.move)
+    own = journal()
+    if not own.joined:  # the balance is written into the message as it is moved
+        _tell(sale, outcome, decided, 0)
+        made["books"] = books.of(own, found.now)
+        own.written = True
+    try:
+        balance = rows.write(sale, found, made, ask)
+    except DBAPIError as error:
+        raise _refused(error, moved, parts) from error
+    if balance is None:
+        return None
+    if own.joined:
+        _tell(sale, outcome, decided, balance)
+    return replace(outcome, balances={"bonus": balance})
 
 
-def _tell(sale: Sale, outcome: Outcome, decided: Decision) -> None:
+def _refused(error: DBAPIError, moved: Sequence[Posting], parts: Mapping[str, str]) -> Exception:
+    if getattr(error.orig, "sqlstate", None) != "KR410":
+        return named(error, moved)
+    theirs = json.loads(error.orig.diag.message_detail or "{}")  # type: ignore[union-attr]
+    return _mismatch(theirs, parts) if wanted.differing(theirs, parts) else Busy()  # an import's: repeat, and replay
+
+
+def _tell(sale: Sale, outcome: Outcome, decided: Decision, balance: int) -> None:
     journal().about("purchase", outcome.purchase_id)
     journal().note(
         "purchases",
@@ -171,7 +236,7 @@ def _tell(sale: Sale, outcome: Outcome, decided: Decision) -> None:
             paid_with_bonus=sale.bonus_to_spend,
             bonus_accrued=outcome.bonus_accrued,
             currency=outcome.currency,
-            balance=outcome.balances["bonus"],
+            balance=balance,
             tier=outcome.tier["code"] if outcome.tier else "",
             version=1,
             source=sale.source,

@@ -13,7 +13,6 @@ from typing import Any, ParamSpec
 from uuid import UUID
 
 import psycopg
-from flask import g
 from flask_babel import gettext
 from pydantic_core import to_json
 from sqlalchemy import text
@@ -23,7 +22,7 @@ from portal.extensions import db
 from portal.identity.service import MemberMerged
 from portal.kernel import clock
 from portal.kernel.books import plain, wherefrom, who
-from portal.kernel.commands import command, journal, refuse_looking, repeated
+from portal.kernel.commands import command, journal, refuse_looking, repeated, stands_alone
 from portal.kernel.driver import run
 from portal.kernel.model import new_id
 from portal.kernel.primaries import own_statement
@@ -202,12 +201,20 @@ def post(*postings: Posting) -> list[Posted]:
     try:
         answers = _call(_POST, json.dumps(made, default=plain), clock.now())
     except DBAPIError as error:
-        raise _named(error, postings) from error
+        raise named(error, postings) from error
     results = [_posted(answer) for answer in answers]
     for done in results:
         if done.transaction_id and not done.replayed:
             journal().note("ledger_transactions", done.transaction_id, {"amount": [None, done.amount]})
     return results
+
+
+def planned(postings: Sequence[Posting]) -> list[dict[str, Any]]:
+    """What `ledger.post` takes, noted in the journal: for a statement that posts them, none of them partial, among other things."""
+    made = [p.plain() for p in postings]
+    for one in made:
+        journal().note("ledger_transactions", one["id"], {"amount": [None, one["amount"]]})
+    return made
 
 
 def _posted(answer: Mapping[str, Any]) -> Posted:
@@ -221,7 +228,8 @@ def _posted(answer: Mapping[str, Any]) -> Posted:
     )
 
 
-def _named(error: DBAPIError | psycopg.Error, postings: Sequence[Posting]) -> Exception:
+def named(error: DBAPIError | psycopg.Error, postings: Sequence[Posting]) -> Exception:
+    """What an error of the ledger's functions means; another error comes back as it is."""
     told = error.orig if isinstance(error, DBAPIError) else error
     state, said = getattr(told, "sqlstate", None), getattr(told, "diag", None)
     if state == "KR402":
@@ -291,7 +299,7 @@ def post_batch(
     try:
         done = BatchPosted(**_call(_BATCH, *columns, currency, business_id, source, module, clock.now()))
     except DBAPIError as error:
-        raise _named(error, ()) from error
+        raise named(error, ()) from error
     if done.posted:
         journal().note("ledger_transactions", business_id, {"posted": [None, done.posted]})
     return done
@@ -330,9 +338,7 @@ def posting_command(action: str) -> Callable[[Callable[P, Act]], Callable[P, Pos
         def run(*args: P.args, **kwargs: P.kwargs) -> Posted:
             refuse_looking(action)
             act = function(*args, **kwargs)
-            if g.get("journal") or g.get("needs") or g.get("delivery") or db.session().in_transaction():
-                return within(act)
-            return _alone(action, act)
+            return _alone(action, act) if stands_alone() else within(act)
 
         run.command = action  # type: ignore[attr-defined]
         run.emits = ()  # type: ignore[attr-defined]
@@ -372,7 +378,7 @@ def _alone(action: str, act: Act) -> Posted:
     try:
         return repeated(action, once)
     except psycopg.Error as error:
-        raise _named(error, [act.posting]) from error
+        raise named(error, [act.posting]) from error
 
 
 @posting_command("wallet.adjust")

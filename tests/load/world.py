@@ -422,13 +422,14 @@ def _forget() -> None:
     """What this process remembers of other engines."""
     from portal.analytics import clickhouse as facts
     from portal.kernel import primaries
-    from portal.kernel.redis import redis, redis_quick
+    from portal.kernel.redis import bell, redis, redis_quick
     from portal.settings import settings
     from portal.tenants import hosts
 
     settings.cache_clear()
     redis.cache_clear()
     redis_quick.cache_clear()
+    bell.forget()
     facts.forget_clients()
     hosts.forget()
     primaries.forget()
