@@ -1,6 +1,7 @@
 """A file that breaks off while it is sent is not taken for a whole one: its connection is cut, not ended (REP-3)."""
 
 import http.client
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_a_reader_sees_that_the_file_is_not_whole(app, kind):
         db.session.add(sold(1))
         db.session.commit()
         g.seeding = False
-    with World.here(app, members=1) as world, world.admin() as admin:
+    with World.here(app, members=1) as world, world.admin() as admin, ExitStack() as seen:
         columns = "tenant_id, business_id, member_id, request_hash, amount, earn_base, refunded_total, currency, rate_num, rate_den, receipt_number, source, occurred_at, bonus_accrued, paid_with_bonus"
         admin.execute(
             f"INSERT INTO purchases (id, external_id, {columns}) SELECT gen_random_uuid(), 'many-' || n, {columns}"
@@ -32,15 +33,17 @@ def test_a_reader_sees_that_the_file_is_not_whole(app, kind):
         )
         world.web(workers=1)
         cookie, _ = signed_in(app, cast.CAROL)
-        connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=60)
+        connection = seen.enter_context(closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=60)))
         headers = {"Host": cast.CIRCLE.host, "Cookie": f"sid={cookie}"}
         connection.request("GET", f"/desk/cafe/reports/purchases.{kind}?period=all", headers=headers)
         answer = connection.getresponse()
         assert answer.status == 200
         assert answer.read(100)
-        cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'portal_app' AND query LIKE 'COPY %'"
+        cut = (
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND usename = 'portal_app' AND query LIKE 'COPY %'"
+        )
         assert admin.execute(cut).fetchone() == (1,)
         with pytest.raises(http.client.IncompleteRead):
             while answer.read(1 << 16):
                 pass
-        connection.close()
