@@ -35,6 +35,7 @@ def run(names: list[str]) -> Iterator[Figure]:
     with engines() as var:
         world = World(members=MEMBERS, purse=10**9)
         world.owner(BARE)
+        world.settle()
         uniform = written(var, "uniform.sql", SIX.format(payee="random(50001, 100000)"))
         hot = written(var, "hot.sql", SIX.format(payee="100000"))
         given = {"tenant_id": world.tenant_id, "members": world.members, "business_id": world.business_id}

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from bench.harness import Figure, compare, cpu_seconds, engines, seconds
+from bench.world import settle
 
 NAMES = ("page.list", "page.home", "page.fragment", "rls.page", "growth.page")
 LIST, HOME, EMPTY, BARE, ROWS = "/me/wallet", "/me", "/bench/empty", "/bench/bare", 20
@@ -210,6 +211,7 @@ class World:
         from portal.kernel import clock
         from portal.kernel.tenancy import tenant_scope
         from portal.loyalty.service import create_default_program
+        from portal.settings import settings
         from portal.tenants.hosts import tenant_by_id
         from portal.tenants.service import create_tenant
 
@@ -238,7 +240,7 @@ class World:
             )
             db.session.commit()
             g.seeding = False
-        self._settle()
+        settle(settings().DATABASE_URL)
 
     def _sell(self, members: list[Any]) -> None:
         """Sixty purchases a member, of the first of them as many times more as the world is larger; the last are part paid with bonus."""
@@ -288,12 +290,3 @@ class World:
                 business_id=shops[n].id, member_id=members[0], amount=2_000, external_id=f"spent-{n}",
                 occurred_at=now - timedelta(hours=n + 1), bonus_to_spend=50, source="till",
             )  # fmt: skip
-
-    def _settle(self) -> None:
-        """What autovacuum does in a while."""
-        import psycopg
-
-        from portal.settings import settings
-
-        with psycopg.connect(settings().DATABASE_URL, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")

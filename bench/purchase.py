@@ -77,8 +77,10 @@ def run(names: list[str]) -> Iterator[Figure]:
     with engines() as var:
         world = World(members=MEMBERS)
         world.request(partial(bought, world, HISTORY))
+        world.settle()
         if "purchase.command" in names:
             bare = partial(pgbench, world.admin_url, _bare(world, var))
+            world.settle()
             with crowd(buying, **_given(world)) as buyers:
                 yield compare("purchase.command", buyers.rate, bare, bar=0.35)
         if "purchase.api" in names:
@@ -86,6 +88,7 @@ def run(names: list[str]) -> Iterator[Figure]:
         if "growth.purchase" in names:
             large = World(members=MEMBERS * 10, slug="large")
             large.request(partial(bought, large, HISTORY * 10))
+            large.settle()
             with crowd(buying, **_given(world)) as few, crowd(buying, **_given(large)) as many:
                 yield compare("growth.purchase", many.rate, few.rate, bar=0.75)
 
@@ -96,6 +99,7 @@ def _given(world: World) -> dict[str, object]:
 
 def bought(world: World, count: int) -> None:
     """So many purchases of the last months, spread over the members."""
+    from portal.imports import statistics
     from portal.kernel import clock
     from portal.purchases.batch import MOST, record_history
     from portal.purchases.wanted import Sale
@@ -111,6 +115,7 @@ def bought(world: World, count: int) -> None:
     ]  # fmt: skip
     for n in range(0, count, MOST):
         record_history(world.business_id, sales[n : n + MOST])
+        statistics.refresh(n, n + MOST)
 
 
 def buying(_n: int, tenant_id: UUID, members: list[UUID], business_id: UUID) -> Callable[[], object]:
