@@ -163,17 +163,17 @@ def _shrink(world: World) -> None:
 # F13
 
 
-def exhausted(world: World, *, times: int, writes: int) -> Row:
-    """F13: database connections, file descriptors and memory run out under writes; 503 with Retry-After, then all is well."""
+def exhausted(world: World, *, times: int, writes: int, of: tuple[str, ...] = ()) -> Row:
+    """F13: database connections, file descriptors and memory (or `of` these) run out under writes; 503, then all is well."""
     web = world.web(workers=2, threads=16)
     world.relay()
     world.pool("fast", 1)
-    wrong, refused, slowest = [], dict.fromkeys(SHORTAGES, 0), 0.0
+    wrong, refused, slowest = [], dict.fromkeys(of or SHORTAGES, 0), 0.0
     with Driver(world, processes=2, threads=8) as driver:
         driver.wait(20)
-        for name, shortage in SHORTAGES.items():
+        for name in refused:
             for _ in range(times):
-                give_back = shortage(world, web)
+                give_back = SHORTAGES[name](world, web)
                 shown = [_page(world) for _ in range(20)]
                 give_back()
                 began = time.monotonic()
@@ -193,8 +193,8 @@ def exhausted(world: World, *, times: int, writes: int) -> Row:
     return world.checked(
         Row(
             "F13",
-            f"connections, file descriptors and memory run out under writes, {times} times each",
-            answers.writes + 20 * times * len(SHORTAGES),
+            f"{', '.join(refused)} run out under writes, {times} times each",
+            answers.writes + 20 * times * len(refused),
             len(wrong),
             "pages refused: " + ", ".join(f"{n} without {name}" for name, n in refused.items())
             + f"; all is well {slowest:.0f} s after; {answers.errors[BUSY]} sales refused and repeated, {answers.unanswered} unanswered",
