@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from flask import g
 from sqlalchemy import Select, and_, func, literal, or_, select
+from sqlalchemy.orm import aliased
 
 from portal.extensions import db
 from portal.identity import queries
@@ -33,13 +34,22 @@ _bonus = (
     )
     .correlate(User)
 )
-_last = (
-    select(Purchase.occurred_at)
-    .where(Purchase.tenant_id == User.tenant_id, Purchase.member_id == User.id)
-    .order_by(Purchase.occurred_at.desc(), Purchase.id.desc())
-    .limit(1)
+_merged = aliased(User)
+
+
+def _newest(account: Any) -> Any:
+    """When the last purchase of this very account was, by one look into the index."""
+    own = select(Purchase.occurred_at).where(Purchase.tenant_id == account.tenant_id, Purchase.member_id == account.id)
+    newest_first = own.order_by(Purchase.occurred_at.desc(), Purchase.id.desc())
+    return newest_first.limit(1).correlate(account).scalar_subquery()
+
+
+_last = func.greatest(  # of the member's own account and of those that were merged into it (D28)
+    _newest(User),
+    select(func.max(_newest(_merged)))
+    .where(_merged.tenant_id == User.tenant_id, _merged.merged_into == User.id)
     .correlate(User)
-    .scalar_subquery()
+    .scalar_subquery(),
 )
 
 
