@@ -24,6 +24,7 @@ from portal.kernel import clock, vault
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import new_id
+from portal.kernel.reads import written_down
 from portal.kyc.events import KycDecided, KycSubmitted
 from portal.kyc.models import KycDocument, KycSubmission
 from portal.kyc.rules import rules
@@ -241,24 +242,24 @@ def _purge(submission_id: UUID) -> None:
     journal().about("member", submission.member_id)
 
 
-@command("kyc.read", reads=True)
 def opened(submission_id: UUID) -> dict[str, str]:
     """The sealed words of a submission, for a reviewer; the read is audited (AUD-2). Empty after the purge."""
-    row = db.session.scalars(select(KycSubmission).where(KycSubmission.id == submission_id)).one_or_none()
+    sealed = (KycSubmission.legal_name, KycSubmission.born_on, KycSubmission.document_number)
+    found = select(KycSubmission.member_id, *sealed).where(KycSubmission.id == submission_id)
+    row = db.session.execute(found).one_or_none()
     if row is None:
         raise NotFound
-    journal().about("member", row.member_id)
+    written_down("kyc.read", about=("member", row.member_id))
     return {
-        name: vault.unseal(value, table="kyc_submissions", column=name, row=row.id).decode()
-        for name in ("legal_name", "born_on", "document_number")
-        if (value := getattr(row, name)) is not None
+        column.key: vault.unseal(value, table="kyc_submissions", column=column.key, row=submission_id).decode()
+        for column in sealed
+        if (value := row._mapping[column]) is not None
     }
 
 
-@command("kyc.read_document", reads=True)
 def document(submission_id: UUID, document_id: UUID) -> tuple[str, bytes]:
     """A document's type and bytes; the read is audited (AUD-2). Raises `NotFound` and `vault.Unreadable`."""
-    found = select(KycDocument, KycSubmission.member_id).join(
+    found = select(KycDocument.file_id, KycDocument.kind, KycDocument.mime, KycSubmission.member_id).join(
         KycSubmission,
         (KycSubmission.tenant_id == KycDocument.tenant_id) & (KycSubmission.id == KycDocument.submission_id),
     )
@@ -267,9 +268,8 @@ def document(submission_id: UUID, document_id: UUID) -> tuple[str, bytes]:
     ).one_or_none()
     if row is None:
         raise NotFound
-    journal().about("member", row.member_id)
-    journal().note("kyc_documents", document_id, {"kind": [row[0].kind, row[0].kind]})
-    return row[0].mime, _unsealed(document_id, row[0].file_id)
+    written_down("kyc.read_document", row.kind, about=("member", row.member_id))
+    return row.mime, _unsealed(document_id, row.file_id)
 
 
 def _unsealed(document_id: UUID, file_id: UUID) -> bytes:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from portal.extensions import db
 from portal.identity import queries
 from portal.identity.models import TwoFactorMethod, User
-from portal.kernel.commands import command, journal
+from portal.kernel.reads import written_down
 from portal.loyalty.models import StatusTier, TierMembership
 from portal.purchases.models import Purchase
 from portal.wallets.models import WalletAccount
@@ -101,11 +101,10 @@ def in_order(filters: dict[str, str], q: str, sort: str) -> Iterator[Any]:
     yield from db.session.execute(statement)
 
 
-@command("members.export", reads=True)
 def note_export(filters: dict[str, str], q: str) -> None:
     """Who took the list away, and which part of it (AUD-2); what was typed to search is not kept."""
     told = [f"{name}={value}" for name, value in filters.items()] + (["search"] if q else [])
-    journal().reason(", ".join(told) or "all")
+    written_down("members.export", *(told or ["all"]))
 
 
 def _filtered(statement: Select[Any], filters: dict[str, str]) -> Select[Any]:
