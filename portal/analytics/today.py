@@ -17,8 +17,9 @@ from portal.kernel.tenancy import current_tenant_id
 WEEK = timedelta(days=7)
 _TODAY = """
 WITH sold AS MATERIALIZED (
-    SELECT occurred_at >= :today AS now, member_id, amount, refunded_total, bonus_accrued, bonus_taken_back, paid_with_bonus, bonus_given_back
-      FROM purchases WHERE tenant_id = :tenant AND {where}
+    SELECT occurred_at >= :today AS now, coalesce(u.merged_into, member_id) AS member_id, amount, refunded_total, bonus_accrued, bonus_taken_back, paid_with_bonus, bonus_given_back
+      FROM purchases b LEFT JOIN users u ON u.tenant_id = :tenant AND u.id = b.member_id AND u.merged_into IS NOT NULL
+     WHERE b.tenant_id = :tenant AND {where}
        AND ((occurred_at >= :today AND occurred_at <= :now) OR (occurred_at >= :week AND occurred_at < :then))
 )
 SELECT count(*) FILTER (WHERE now) AS purchases, count(*) FILTER (WHERE NOT now) AS purchases_then,
@@ -32,7 +33,9 @@ SELECT count(*) FILTER (WHERE now) AS purchases, count(*) FILTER (WHERE NOT now)
        coalesce(sum(bonus_accrued - bonus_taken_back) FILTER (WHERE NOT now), 0)::bigint AS given_then,
        coalesce(sum(paid_with_bonus - bonus_given_back) FILTER (WHERE NOT now), 0)::bigint AS spent_then,
        (SELECT count(*) FROM (SELECT DISTINCT member_id FROM sold WHERE now) s WHERE NOT EXISTS (
-            SELECT 1 FROM purchases p WHERE p.tenant_id = :tenant AND p.member_id = s.member_id AND p.occurred_at < :today AND {earlier}))
+            SELECT 1 FROM purchases p WHERE p.tenant_id = :tenant AND p.member_id = s.member_id AND p.occurred_at < :today AND {earlier})
+           AND NOT EXISTS (SELECT 1 FROM users u JOIN purchases p ON p.tenant_id = :tenant AND p.member_id = u.id
+             WHERE u.tenant_id = :tenant AND u.merged_into = s.member_id AND p.occurred_at < :today AND {earlier}))
            AS new_members
   FROM sold
 """
@@ -40,7 +43,10 @@ SELECT count(*) FILTER (WHERE now) AS purchases, count(*) FILTER (WHERE NOT now)
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """Since midnight of the tenant; `…_then` is the same hours of the same weekday a week ago. Minor units."""
+    """Since midnight of the tenant; `…_then` is the same hours of the same weekday a week ago. Minor units.
+
+    Merged accounts are one member (D28), here and in every other count of people on this page.
+    """
 
     purchases: int
     purchases_then: int
@@ -123,9 +129,9 @@ def costs(business_id: UUID, currency: str) -> Any:
 
 _TOTALS = text("""
 SELECT (SELECT count(*) FROM users WHERE tenant_id = :tenant AND archived_at IS NULL AND merged_into IS NULL) AS members,
-       (SELECT count(*) FROM users WHERE tenant_id = :tenant AND joined_at >= :today) AS joined_today,
-       (SELECT count(*) FROM users WHERE tenant_id = :tenant AND joined_at >= :month) AS joined,
-       (SELECT count(*) FROM users WHERE tenant_id = :tenant AND joined_at >= :before AND joined_at < :month) AS joined_then,
+       (SELECT count(*) FROM users WHERE tenant_id = :tenant AND merged_into IS NULL AND joined_at >= :today) AS joined_today,
+       (SELECT count(*) FROM users WHERE tenant_id = :tenant AND merged_into IS NULL AND joined_at >= :month) AS joined,
+       (SELECT count(*) FROM users WHERE tenant_id = :tenant AND merged_into IS NULL AND joined_at >= :before AND joined_at < :month) AS joined_then,
        (SELECT count(*) FROM businesses WHERE tenant_id = :tenant AND archived_at IS NULL) AS businesses,
        (SELECT coalesce(sum(posted), 0)::bigint FROM wallet_accounts WHERE tenant_id = :tenant AND owner_kind = 'member'
            AND type = 'bonus' AND currency = :currency) AS active,
@@ -155,10 +161,14 @@ _SEEN = text("""
 SELECT count(*) FILTER (WHERE seen >= :day AND coalesce(bought, :never) < :day) AS day,
        count(*) FILTER (WHERE seen >= :week AND coalesce(bought, :never) < :week) AS week,
        count(*) FILTER (WHERE coalesce(bought, :never) < :month) AS month
-  FROM (SELECT s.user_id, max(s.last_seen_at) AS seen,
-               (SELECT max(p.occurred_at) FROM purchases p WHERE p.tenant_id = :tenant AND p.member_id = s.user_id AND p.occurred_at <= :now)
-                   AS bought
-          FROM device_sessions s WHERE s.tenant_id = :tenant AND s.last_seen_at >= :month GROUP BY s.user_id) m
+  FROM (SELECT s.member, s.seen,
+               greatest((SELECT max(p.occurred_at) FROM purchases p
+                          WHERE p.tenant_id = :tenant AND p.member_id = s.member AND p.occurred_at <= :now),
+                        (SELECT max(p.occurred_at) FROM users u JOIN purchases p ON p.tenant_id = :tenant AND p.member_id = u.id
+                          WHERE u.tenant_id = :tenant AND u.merged_into = s.member AND p.occurred_at <= :now)) AS bought
+          FROM (SELECT coalesce(u.merged_into, u.id) AS member, max(d.last_seen_at) AS seen
+                  FROM device_sessions d JOIN users u ON u.tenant_id = :tenant AND u.id = d.user_id
+                 WHERE d.tenant_id = :tenant AND d.last_seen_at >= :month GROUP BY 1) s) m
 """)
 
 

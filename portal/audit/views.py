@@ -16,7 +16,7 @@ from portal.extensions import db, limiter
 from portal.identity.stepup import fresh
 from portal.kernel.audit import AuditEntry
 from portal.kernel.authz import Permission, PortalBlueprint
-from portal.kernel.commands import command, journal
+from portal.kernel.reads import written_down
 from portal.partners.queries import named
 from portal.reports.formats import FORMATS
 from portal.wallets import seals as ledger
@@ -176,12 +176,11 @@ def _words() -> dict[str, Any]:
     }
 
 
-@command("audit.export", reads=True)
 def _taken(asked: Any, kind: str, count: int) -> None:
     """Who took which rows is written down before the first of them leaves (AUD-2); names that were looked for are not."""
-    journal().about(*(("business", asked.business_id) if asked.business_id else ("tenant", g.tenant_id)))
+    about = ("business", asked.business_id) if asked.business_id else ("tenant", g.tenant_id)
     narrowed = [f"{name}={value}" for name, value in asked.filters.items() if name != "actor"]
-    journal().reason(", ".join([kind, f"{count} rows", *narrowed]))
+    written_down("audit.export", kind, f"{count} rows", *narrowed, about=about)
 
 
 def fields_of(changed: list[dict[str, Any]]) -> list[str]:

@@ -4,8 +4,9 @@ from flask import Response, send_file
 from flask_login import current_user
 
 from portal.files import service
-from portal.files.policies import visible_to
+from portal.files.policies import FOR_STAFF, visible_to
 from portal.kernel.authz import LOGIN, PortalBlueprint
+from portal.kernel.reads import written_down
 from portal.web.lookup import get_or_404
 
 blueprint = PortalBlueprint("files", __name__, room="member")
@@ -15,6 +16,8 @@ blueprint = PortalBlueprint("files", __name__, room="member")
 def download(token: str) -> Response:
     """A file, always to be saved and never shown: nothing that somebody uploaded is run here."""
     file = get_or_404(visible_to(current_user), service.file_of(token))
+    if file.purpose in FOR_STAFF:
+        written_down("file.read", file.purpose, about=("file", file.id))
     response = send_file(
         service.open_file(file.id),
         mimetype="text/csv; charset=utf-8" if file.name.endswith(".csv") and file.mime == "text/plain" else file.mime,

@@ -103,6 +103,16 @@ def shown_phone(e164: str | None) -> str:
         return e164
 
 
+def hidden_phone(e164: str | None) -> str:
+    """Enough of the number to tell it from another: its end, as tills show it."""
+    return f"••• {e164[-4:]}" if e164 else ""
+
+
+def hidden_email(email: str | None) -> str:
+    """Enough of the address to tell it from another: the first letter and where the mailbox is."""
+    return f"{email[0]}•••@{email.rpartition('@')[2]}" if email else ""
+
+
 def national(e164: str) -> str:
     """The digits of the number without its country."""
     return str(phonenumbers.parse(e164).national_number)

@@ -208,5 +208,5 @@ def _contact(text: str) -> tuple[str, str] | None:
 
 
 def how_many() -> int:
-    """The members of this tenant that are not archived."""
-    return db.session.scalar(select(func.count()).select_from(User).where(User.archived_at.is_(None))) or 0
+    """The members of this tenant that are not archived; merged accounts are one (D28)."""
+    return db.session.scalar(select(func.count()).select_from(User).where(*listed())) or 0

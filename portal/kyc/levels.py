@@ -6,6 +6,7 @@ from flask_babel import gettext
 from sqlalchemy import func, or_, select
 
 from portal.extensions import db
+from portal.identity.queries import whose
 from portal.kernel import clock
 from portal.kernel.errors import PortalError
 from portal.kyc.models import KycSubmission
@@ -19,10 +20,10 @@ class LevelMissing(PortalError):
 
 
 def level_of(member_id: UUID) -> str:
-    """`none`, `basic` or `full`: the highest level that is verified and has not run out."""
+    """`none`, `basic` or `full`: the highest level that is verified and has not run out, by whichever account (D28)."""
     found = db.session.scalars(
         select(KycSubmission.level).where(
-            KycSubmission.member_id == member_id,
+            whose(KycSubmission.member_id, member_id),
             KycSubmission.state == "verified",
             or_(KycSubmission.valid_until.is_(None), KycSubmission.valid_until >= func.date(clock.now())),
         )

@@ -31,9 +31,9 @@ COLUMNS = (
 
 
 def of_member(member_id: UUID) -> list[Any]:
-    """A member's submissions, the newest first."""
-    statement = select(*COLUMNS).where(KycSubmission.member_id == member_id)
-    return list(db.session.execute(statement.order_by(KycSubmission.version.desc())))
+    """A member's submissions, the newest first; those of an account that was merged into theirs too (D28)."""
+    statement = select(*COLUMNS).where(people.whose(KycSubmission.member_id, member_id))
+    return list(db.session.execute(statement.order_by(KycSubmission.submitted_at.desc(), KycSubmission.id.desc())))
 
 
 def queue(q: str, filters: Mapping[str, str]) -> Select[Any]:

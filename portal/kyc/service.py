@@ -3,7 +3,7 @@
 `none → pending → verified | rejected | resubmit`, `verified → review → verified | rejected`, `verified → expired`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from io import BytesIO
 from typing import IO, Any
@@ -18,11 +18,13 @@ from portal.files import pictures
 from portal.files import service as files
 from portal.files.kinds import kind_of
 from portal.identity import contacts
+from portal.identity.queries import whose
 from portal.identity.service import OwnAccount, locked
 from portal.kernel import clock, vault
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import new_id
+from portal.kernel.reads import written_down
 from portal.kyc.events import KycDecided, KycSubmitted
 from portal.kyc.models import KycDocument, KycSubmission
 from portal.kyc.rules import rules
@@ -218,7 +220,9 @@ def _expire(submission_id: UUID) -> None:
 
 def purge_due() -> int:
     """Documents and sealed data whose time after the decision is over; returns how many submissions."""
-    due = select(KycSubmission.id).where(KycSubmission.purge_at <= clock.now(), KycSubmission.purged_at.is_(None))
+    due = select(KycSubmission.id).where(
+        KycSubmission.purge_at <= clock.now(), KycSubmission.purged_at.is_(None), KycSubmission.state.not_in(OPEN)
+    )
     found = list(db.session.scalars(due.limit(500)))
     for submission_id in found:
         _purge(submission_id)
@@ -238,24 +242,24 @@ def _purge(submission_id: UUID) -> None:
     journal().about("member", submission.member_id)
 
 
-@command("kyc.read", reads=True)
 def opened(submission_id: UUID) -> dict[str, str]:
     """The sealed words of a submission, for a reviewer; the read is audited (AUD-2). Empty after the purge."""
-    row = db.session.scalars(select(KycSubmission).where(KycSubmission.id == submission_id)).one_or_none()
+    sealed = (KycSubmission.legal_name, KycSubmission.born_on, KycSubmission.document_number)
+    found = select(KycSubmission.member_id, *sealed).where(KycSubmission.id == submission_id)
+    row = db.session.execute(found).one_or_none()
     if row is None:
         raise NotFound
-    journal().about("member", row.member_id)
+    written_down("kyc.read", about=("member", row.member_id))
     return {
-        name: vault.unseal(value, table="kyc_submissions", column=name, row=row.id).decode()
-        for name in ("legal_name", "born_on", "document_number")
-        if (value := getattr(row, name)) is not None
+        column.key: vault.unseal(value, table="kyc_submissions", column=column.key, row=submission_id).decode()
+        for column in sealed
+        if (value := row._mapping[column]) is not None
     }
 
 
-@command("kyc.read_document", reads=True)
 def document(submission_id: UUID, document_id: UUID) -> tuple[str, bytes]:
     """A document's type and bytes; the read is audited (AUD-2). Raises `NotFound` and `vault.Unreadable`."""
-    found = select(KycDocument, KycSubmission.member_id).join(
+    found = select(KycDocument.file_id, KycDocument.kind, KycDocument.mime, KycSubmission.member_id).join(
         KycSubmission,
         (KycSubmission.tenant_id == KycDocument.tenant_id) & (KycSubmission.id == KycDocument.submission_id),
     )
@@ -264,11 +268,38 @@ def document(submission_id: UUID, document_id: UUID) -> tuple[str, bytes]:
     ).one_or_none()
     if row is None:
         raise NotFound
-    journal().about("member", row.member_id)
-    journal().note("kyc_documents", document_id, {"kind": [row[0].kind, row[0].kind]})
-    with files.open_file(row[0].file_id) as stream:
-        body = vault.unseal(stream.read(), table="kyc_documents", column="body", row=document_id)
-    return row[0].mime, body
+    written_down("kyc.read_document", row.kind, about=("member", row.member_id))
+    return row.mime, _unsealed(document_id, row.file_id)
+
+
+def _unsealed(document_id: UUID, file_id: UUID) -> bytes:
+    with files.open_file(file_id) as stream:
+        return vault.unseal(stream.read(), table="kyc_documents", column="body", row=document_id)
+
+
+def own_documents(member_id: UUID) -> Iterator[tuple[str, bytes]]:
+    """What a member sent and is still kept, unsealed for themselves: a path such as `documents/2-front.jpg` (the second
+    try's front side) and the bytes, one at a time. A document that opens no more is left out.
+    """
+    joined = (KycSubmission.tenant_id == KycDocument.tenant_id) & (KycSubmission.id == KycDocument.submission_id)
+    statement = (
+        select(KycDocument.id, KycDocument.file_id, KycDocument.kind, KycDocument.mime, KycSubmission.version)
+        .join(KycSubmission, joined)
+        .where(whose(KycSubmission.member_id, member_id), KycSubmission.purged_at.is_(None))
+        .order_by(KycSubmission.version, KycSubmission.id, KycDocument.kind)
+    )
+    taken: set[str] = set()
+    for row in db.session.execute(statement).all():
+        name = f"documents/{row.version}-{row.kind}"
+        if name in taken:  # the same try of an account that was merged into theirs (D28)
+            name += f"-{row.id}"
+        taken.add(name)
+        try:
+            body = _unsealed(row.id, row.file_id)
+        except (vault.Unreadable, NotFound):
+            continue
+        yield f"{name}.{'pdf' if row.mime == 'application/pdf' else 'jpg'}", body
+    db.session.rollback()
 
 
 @command("kyc.set_rules")

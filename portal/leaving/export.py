@@ -1,4 +1,4 @@
-"""All that is kept about a member, as a ZIP of JSON and CSV, packed by a worker (security.md 13)."""
+"""All that is kept about a member, as a ZIP of JSON, CSV, pictures and unsealed documents, packed by a worker (security.md 13)."""
 
 import json
 import zipfile
@@ -18,6 +18,7 @@ from portal.extensions import db
 from portal.files import service as files
 from portal.files.models import StoredFile
 from portal.identity.models import User
+from portal.identity.queries import whose
 from portal.identity.service import locked
 from portal.jobs import service as jobs
 from portal.jobs.models import Job
@@ -26,6 +27,7 @@ from portal.jobs.running import Run
 from portal.kernel import clock, vault
 from portal.kernel.commands import command, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
+from portal.kyc import service as kyc
 from portal.leaving.registry import LINKS, Link, exported
 from portal.web import csv
 
@@ -143,6 +145,9 @@ def _packed(run: Run, owner: UUID, made: IO[bytes]) -> dict[str, int]:
             with closing(stream), pack.open(name, "w") as target:
                 while block := stream.read(files.CHUNK):
                     target.write(block)
+        for name, body in kyc.own_documents(owner):
+            pack.writestr(name, body, zipfile.ZIP_STORED)  # pictures are packed already
+            run.go_on()
         pack.writestr("README.txt", _readme(rows))
     return rows
 
@@ -184,7 +189,7 @@ def _cell(value: Any) -> Any:
 
 def _pictures(owner: UUID) -> Iterator[tuple[str, IO[bytes]]]:
     statement = select(StoredFile.id).where(
-        StoredFile.owner_id == owner, StoredFile.state == "ready", StoredFile.purpose == "avatar"
+        whose(StoredFile.owner_id, owner), StoredFile.state == "ready", StoredFile.purpose == "avatar"
     )
     for file_id in list(db.session.scalars(statement)):
         yield f"files/{file_id}.webp", files.open_file(file_id)
@@ -196,6 +201,7 @@ def _readme(rows: dict[str, int]) -> str:
             "Everything that %(tenant)s keeps about you, on %(day)s.", tenant=g.tenant.name, day=clock.now().date()
         ),
         gettext("json/ and csv/ hold the same: one file for each kind of data. files/ holds your pictures."),
+        gettext("documents/ holds what you sent to be verified, by try, as long as the community keeps it."),
         gettext("Amounts are whole numbers in the smallest unit of their currency; times are in UTC."),
         "",
     ]

@@ -15,6 +15,7 @@ from portal.identity.stepup import fresh
 from portal.kernel import clock
 from portal.kernel.authz import Permission, PortalBlueprint
 from portal.kernel.errors import NotFound, PortalError
+from portal.kernel.reads import written_down
 from portal.merging import labels, queries, service
 from portal.merging.forms import DistinctForm, MergeForm, PartForm
 from portal.wallets.labels import account_name
@@ -57,7 +58,8 @@ def _duplicates(*, status: int = 200) -> Any:
         pairs=pairs.likely(),
         why=labels.why,
         card=cards.shown,
-        phone=contacts.shown_phone,
+        phone=contacts.hidden_phone,
+        email=contacts.hidden_email,
     )
 
 
@@ -77,7 +79,8 @@ def choose(member_id: UUID) -> Any:
         likely=[] if q else pairs.like(member),
         why=labels.why,
         card=cards.shown,
-        phone=contacts.shown_phone,
+        phone=contacts.hidden_phone,
+        email=contacts.hidden_email,
     )
 
 
@@ -93,6 +96,8 @@ def compare(member_id: UUID, other_id: UUID) -> Any:
     form = MergeForm()
     form.stays.choices = [(str(one.id), one.name) for one in both]
     if reading():
+        for one in both:  # their contacts stand side by side
+            written_down("member.read_contacts", about=("member", one.id))
         form.stays.data = str(_likelier(both).id)
     elif form.validate():
         stays = UUID(form.stays.data)

@@ -18,7 +18,7 @@ _TENANTS = """
 SELECT t.id, t.slug, t.name, t.kind, t.status, t.currency, t.locales, t.clock_offset, t.brand, %(primary)s::text AS primary_name,
        ARRAY(SELECT d.host FROM tenant_domains d WHERE d.tenant_id = t.id AND d.status = 'active'
               ORDER BY d.primary DESC, d.host) AS hosts,
-       (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL) AS members,
+       (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL AND u.merged_into IS NULL) AS members,
        (SELECT count(*) FROM businesses b WHERE b.tenant_id = t.id AND b.archived_at IS NULL) AS businesses,
        (SELECT count(*) FROM purchases p WHERE p.tenant_id = t.id
            AND p.occurred_at > clock_timestamp() + t.clock_offset - interval '30 days'
@@ -43,7 +43,7 @@ SELECT t.id, t.slug, t.name, t.kind, t.status, t.currency, t.locales, t.clock_of
 """
 _TENANT = """
 SELECT t.*, coalesce((SELECT d.host FROM tenant_domains d WHERE d.tenant_id = t.id ORDER BY d.primary DESC LIMIT 1), '') AS host,
-       (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL) AS members,
+       (SELECT count(*) FROM users u WHERE u.tenant_id = t.id AND u.archived_at IS NULL AND u.merged_into IS NULL) AS members,
        (SELECT count(*) FROM business_staff s WHERE s.tenant_id = t.id AND s.archived_at IS NULL) AS staff,
        (SELECT count(*) FROM businesses b WHERE b.tenant_id = t.id AND b.archived_at IS NULL) AS businesses,
        (SELECT count(*) FROM purchases p WHERE p.tenant_id = t.id) AS purchases,

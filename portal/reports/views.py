@@ -15,8 +15,8 @@ from portal.identity.sessions import real_now
 from portal.identity.stepup import fresh
 from portal.kernel import clock
 from portal.kernel.authz import Permission, PortalBlueprint
-from portal.kernel.commands import command, journal
 from portal.kernel.errors import PortalError
+from portal.kernel.reads import written_down
 from portal.partners.queries import named, of_slug
 from portal.purchases.labels import source
 from portal.purchases.queries import tills_of
@@ -143,13 +143,11 @@ def _file(kind: str) -> Response:
     return response
 
 
-@command("purchases.export", reads=True)
 def _taken(asked: Asked, kind: str, count: int) -> None:
     """Who took which rows is written down before the first of them leaves (AUD-2)."""
     about = ("business", asked.business_id) if asked.business_id else ("tenant", g.tenant_id)
-    journal().about(*about)
     narrowed = [f"{each['col']} {each['op']} {each['value']}" for each in asked.definition["filters"]]
-    journal().reason(", ".join([kind, f"{count} rows", *narrowed]))
+    written_down("purchases.export", kind, f"{count} rows", *narrowed, about=about)
 
 
 def _asked() -> Asked:

@@ -12,7 +12,7 @@ from portal.kernel.tenancy import current_tenant_id
 from portal.web.locale import current as locale
 
 _COUNTS = text("""
-SELECT (SELECT count(*) FROM users WHERE tenant_id = :t AND archived_at IS NULL) AS members,
+SELECT (SELECT count(*) FROM users WHERE tenant_id = :t AND archived_at IS NULL AND merged_into IS NULL) AS members,
        (SELECT count(*) FROM business_staff WHERE tenant_id = :t AND archived_at IS NULL) AS staff,
        (SELECT count(*) FROM businesses WHERE tenant_id = :t AND archived_at IS NULL) AS businesses,
        (SELECT count(*) FROM notification_states WHERE tenant_id = :t AND channel = 'email' AND state = 'sent'

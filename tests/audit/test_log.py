@@ -264,7 +264,7 @@ def test_every_command_has_its_words(app):
     named = {
         name
         for path in (ROOT / "portal").rglob("*.py")
-        for name in re.findall(r'@command\(\s*"([^"]+)"', path.read_text())
+        for name in re.findall(r'(?:@command|written_down)\(\s*"([^"]+)"', path.read_text())
     }
     with app.test_request_context(base_url=f"http://{CIRCLE.host}:8000"):
         assert named - labels.actions().keys() == set()

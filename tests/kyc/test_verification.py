@@ -1,6 +1,6 @@
 """KYC-1: a member sends documents, people decide, time ends it; what was sent is sealed and goes away."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from io import BytesIO
 from threading import Barrier, Thread
 
@@ -18,11 +18,10 @@ from portal.kyc import levels, service
 from portal.kyc.models import KycDocument, KycSubmission
 from portal.messages.models import Notification
 from portal.purchases.service import record_purchase
-from portal.tenants import hosts
 from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, GLOBEX, MALLORY, OLGA, SAM
+from tests.kyc.sending import NUMBER, photo, sent
 from tests.purchases.shop import buy, seeded
 
-NUMBER = "45 09 123456"
 WORDS = {
     "level": "basic",
     "legal_name": "Alice Ivanovna Morozova",
@@ -34,46 +33,8 @@ WORDS = {
 }
 
 
-def photo(exif=True):
-    picture = Image.new("RGB", (900, 600), "#336699")
-    data = Image.Exif()
-    data[0x010E] = "GPS-CANARY"
-    made = BytesIO()
-    picture.save(made, "JPEG", **({"exif": data} if exif else {}))
-    return made.getvalue()
-
-
-@pytest.fixture
-def opened(acting):
-    """The community verifies people; `opened(four_eyes=True)` sets more."""
-
-    def opened(**more):
-        with acting(CIRCLE, OLGA):
-            service.set_rules({"enabled": True, **more})
-        hosts.forget()
-
-    yield opened
-    hosts.forget()
-
-
 def send(client, **changed):
     return client.post("/me/verification", data={**WORDS, "front": (BytesIO(photo()), "p.jpg"), **changed})
-
-
-def sent(member=ALICE, **more):
-    return service.submit(
-        member.id,
-        **{
-            "level": "basic",
-            "legal_name": member.name,
-            "born_on": date(1990, 2, 28),
-            "country": "RU",
-            "document_kind": "passport",
-            "document_number": NUMBER,
-            "documents": {"front": BytesIO(photo())},
-            **more,
-        },
-    )
 
 
 def states(member=ALICE):

@@ -6,15 +6,20 @@ import json
 import zipfile
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from portal.extensions import db
 from portal.identity.models import User
 from portal.jobs.models import Job
+from portal.kyc import service as kyc
+from portal.kyc.models import KycSubmission
 from portal.leaving import erasure, export
+from portal.merging import service as merging
 from portal.messages.models import Notification
 from tests.cast import ALICE, BOB, CIRCLE, EVE, OLGA
-from tests.purchases.shop import buy
+from tests.kyc.sending import photo, sent
+from tests.purchases.shop import buy, seeded
 
 pytestmark = pytest.mark.commits
 
@@ -57,6 +62,50 @@ def test_a_member_takes_everything_along_once(sign_in, acting, deliver, seen_by)
     assert ALICE.email not in everything
     assert str(ALICE.id) not in everything
     assert eve.post(f"/me/data/files/{file.id}").status_code == 410
+
+
+def taken(client, acting, deliver, who):
+    """The member's ZIP, packed and downloaded."""
+    packed(client, deliver)
+    with acting(CIRCLE, who):
+        [file] = export.waiting(who.id)
+    return zipfile.ZipFile(io.BytesIO(client.post(f"/me/data/files/{file.id}").data))
+
+
+def test_the_documents_that_a_member_sent_are_in_their_pack_as_long_as_they_are_kept(sign_in, acting, deliver, opened):
+    """KYC-1: unsealed for their owner, of both tries and of the account that was merged in; nobody else's. After the purge
+    only the decisions are left. Seen red with the sealed bytes handed out, and with the survivor's documents alone."""
+    opened()
+    pdf = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+    with acting(CIRCLE, OLGA):
+        kyc.reject(sent(EVE), OLGA.id, reasons=["unreadable"])
+        sent(EVE, documents={"front": io.BytesIO(photo()), "back": io.BytesIO(pdf)})
+        sent(ALICE, document_number="99 99 999999")
+        sent(BOB, document_number="11 11 111111")
+        merging.merge(ALICE.id, EVE.id, reason="one person", key="k")
+    eve = sign_in(EVE)
+    pack = taken(eve, acting, deliver, EVE)
+    documents = [name for name in pack.namelist() if name.startswith("documents/")]
+    assert [name[:17] for name in documents] == [
+        "documents/1-front",
+        "documents/1-front",
+        "documents/2-back.",
+        "documents/2-front",
+    ]
+    assert pack.read("documents/2-back.pdf") == pdf
+    for name in documents:
+        if name.endswith(".jpg"):
+            assert Image.open(io.BytesIO(pack.read(name))).size == (900, 600)
+    told = json.loads(pack.read("json/kyc_submissions.json"))
+    assert {row["document_number"] for row in told} == {"4509123456", "9999999999"}
+    with acting(CIRCLE, OLGA):
+        for one in db.session.scalars(select(KycSubmission.id).where(KycSubmission.state == "pending")).all():
+            kyc.reject(one, OLGA.id, reasons=["unreadable"])
+        seeded("UPDATE kyc_submissions SET purge_at = clock_timestamp() WHERE tenant_id = :t")
+        kyc.purge_due()
+    pack = taken(eve, acting, deliver, EVE)
+    assert [name for name in pack.namelist() if name.startswith("documents/")] == []
+    assert [row["state"] for row in json.loads(pack.read("json/kyc_submissions.json"))] == ["rejected"] * 3
 
 
 def test_asking_twice_packs_once(sign_in, seen_by):

@@ -17,9 +17,11 @@ from portal.identity.views.corrections import AdjustmentForm, TierForm
 from portal.kernel import clock
 from portal.kernel.authz import Permission
 from portal.kernel.errors import PortalError
+from portal.kernel.reads import written_down
 from portal.web.client import client_address
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
+from portal.web.security import reading
 
 P = Permission
 
@@ -33,6 +35,8 @@ def member(member_id: UUID) -> Any:
 @fresh_to_write
 def contacts_of(member_id: UUID) -> Any:
     found = _touchable(member_id)
+    if reading():
+        _contacts_read(member_id)
     form = ContactsForm(obj=found)
     if request.method == "POST" and form.validate():
         try:
@@ -44,6 +48,14 @@ def contacts_of(member_id: UUID) -> Any:
         else:
             return _done(member_id, gettext("Contacts are saved."))
     return render("identity/contacts.html", member=found, form=form, status=422 if form.errors else 200)
+
+
+@admin.route("/<uuid:member_id>/contacts/shown", permission=P.MEMBERS_READ)
+def show_contacts(member_id: UUID) -> Any:
+    """The member's page with the whole phone and e-mail, which the page itself shows in part; the look is audited."""
+    found: User = get_or_404(User, member_id)
+    _contacts_read(member_id)
+    return _page(found, fragment="contact_data", revealed=True)
 
 
 @admin.route("/<uuid:member_id>/suspension", methods=["POST"], permission=P.MEMBERS_UPDATE)
@@ -131,6 +143,10 @@ def set_tier(member_id: UUID) -> Any:
     return _page(found, tier_form=form, status=422)
 
 
+def _contacts_read(member_id: UUID) -> None:
+    written_down("member.read_contacts", about=("member", member_id))
+
+
 def _touchable(member_id: UUID) -> User:
     """The member; an account with a role over the community is changed by an admin only."""
     found: User = get_or_404(User, member_id)
@@ -144,7 +160,7 @@ def _done(member_id: UUID, told: str) -> Any:
     return redirect(url_for("identity_admin.member", member_id=member_id), code=303)
 
 
-def _page(found: User, *, status: int = 200, **forms: Any) -> Any:
+def _page(found: User, *, status: int = 200, fragment: str = "timeline", revealed: bool = False, **forms: Any) -> Any:
     from portal.loyalty.progress import progress
     from portal.wallets.queries import balances
 
@@ -162,12 +178,14 @@ def _page(found: User, *, status: int = 200, **forms: Any) -> Any:
     shown: dict[str, Any] = {name: apart(form, name) if form else None for name, form in every.items()}
     return render(
         "identity/member.html",
-        fragment="timeline",
+        fragment=fragment,
         status=status,
         member=found,
         roles=[labels.role(name) for name in queries.tenant_roles(found.id)],
         card=cards.shown(found.card_number),
-        phone=contacts.shown_phone(found.phone),
+        phone=contacts.shown_phone(found.phone) if revealed else contacts.hidden_phone(found.phone),
+        email=found.email if revealed else contacts.hidden_email(found.email),
+        revealed=revealed,
         joined_via=labels.joined_via(found.joined_via),
         balances=balances(found.id),
         place=place,

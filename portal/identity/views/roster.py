@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 from flask import g
 from sqlalchemy import Select, and_, func, literal, or_, select
+from sqlalchemy.orm import aliased
 
 from portal.extensions import db
 from portal.identity import queries
 from portal.identity.models import TwoFactorMethod, User
-from portal.kernel.commands import command, journal
+from portal.kernel.reads import written_down
 from portal.loyalty.models import StatusTier, TierMembership
 from portal.purchases.models import Purchase
 from portal.wallets.models import WalletAccount
@@ -33,13 +34,22 @@ _bonus = (
     )
     .correlate(User)
 )
-_last = (
-    select(Purchase.occurred_at)
-    .where(Purchase.tenant_id == User.tenant_id, Purchase.member_id == User.id)
-    .order_by(Purchase.occurred_at.desc(), Purchase.id.desc())
-    .limit(1)
+_merged = aliased(User)
+
+
+def _newest(account: Any) -> Any:
+    """When the last purchase of this very account was, by one look into the index."""
+    own = select(Purchase.occurred_at).where(Purchase.tenant_id == account.tenant_id, Purchase.member_id == account.id)
+    newest_first = own.order_by(Purchase.occurred_at.desc(), Purchase.id.desc())
+    return newest_first.limit(1).correlate(account).scalar_subquery()
+
+
+_last = func.greatest(  # of the member's own account and of those that were merged into it (D28)
+    _newest(User),
+    select(func.max(_newest(_merged)))
+    .where(_merged.tenant_id == User.tenant_id, _merged.merged_into == User.id)
     .correlate(User)
-    .scalar_subquery()
+    .scalar_subquery(),
 )
 
 
@@ -91,11 +101,10 @@ def in_order(filters: dict[str, str], q: str, sort: str) -> Iterator[Any]:
     yield from db.session.execute(statement)
 
 
-@command("members.export", reads=True)
 def note_export(filters: dict[str, str], q: str) -> None:
     """Who took the list away, and which part of it (AUD-2); what was typed to search is not kept."""
     told = [f"{name}={value}" for name, value in filters.items()] + (["search"] if q else [])
-    journal().reason(", ".join(told) or "all")
+    written_down("members.export", *(told or ["all"]))
 
 
 def _filtered(statement: Select[Any], filters: dict[str, str]) -> Select[Any]:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from portal.extensions import db
 from portal.kernel.authz import Permission as P
 from portal.kernel.errors import PortalError
+from portal.kernel.reads import written_down
 from portal.partners import queries, service
 from portal.partners.forms import BusinessForm, PlaceForm, ReasonForm, role_name
 from portal.partners.models import Business
@@ -36,6 +37,7 @@ def businesses() -> Response:
     chosen, q = paging.filters("state"), paging.query_text()
     selected = queries.businesses(q, chosen.get("state", "open"))
     if request.args.get("format") == "csv":
+        written_down("businesses.export")
         return csv.download("businesses.csv", _header(), _lines(db.session.execute(_in_order(selected)).all()))
     page = paging.page(selected, sorts=SORTS, default="name", key=Business.id.expression, filters=chosen)
     return render("partners/businesses.html", fragment="businesses_list", page=page)

@@ -1,0 +1,3 @@
+from tests.kyc.sending import opened
+
+__all__ = ["opened"]
