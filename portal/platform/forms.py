@@ -4,7 +4,16 @@ from typing import Any
 
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
-from wtforms import Field, HiddenField, RadioField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    Field,
+    HiddenField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, StopValidation
 
@@ -102,6 +111,17 @@ class TermsForm(PortalForm):
 
 for _name, _label in LIMITS.items():
     setattr(TermsForm, _name, WholeField(_label, [Optional(), NumberRange(0, 999_999_999)]))
+
+
+class OwnerForm(PortalForm):
+    """Who owns the tenant from now on."""
+
+    email = StringField(
+        _l("E-mail of the new owner"),
+        [DataRequired(REQUIRED), no_nul, Length(max=254)],
+        render_kw={"inputmode": "email", "autocomplete": "off"},
+    )
+    keep = BooleanField(_l("The former owner stays an admin"))
 
 
 class ReasonForm(PortalForm):

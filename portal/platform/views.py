@@ -21,7 +21,7 @@ from portal.kernel.errors import PortalError
 from portal.platform import audit as journal
 from portal.platform import factors, passkeys, queries, service, sessions
 from portal.platform import tenants as acts
-from portal.platform.forms import OperatorForm, ReasonForm, TenantForm, TermsForm
+from portal.platform.forms import OperatorForm, OwnerForm, ReasonForm, TenantForm, TermsForm
 from portal.tenants.limits import LIMITS
 from portal.tenants.service import SlugRefused, SlugTaken
 from portal.tenants.starters import STARTERS
@@ -355,6 +355,23 @@ def update_terms(tenant_id: UUID) -> Any:
     return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
 
 
+@platform.route("/tenants/<uuid:tenant_id>/owner", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+@stepup.fresh_to_write
+def change_owner(tenant_id: UUID) -> Any:
+    row, form = _tenant(tenant_id), OwnerForm()
+    if row.status == "opening":
+        abort(404)
+    if not form.validate():
+        return _shown(row, owner=form, status=422)
+    try:
+        acts.change_owner(current_user.id, row, form.email.data or "", keep=bool(form.keep.data))
+    except PortalError as error:
+        form.email.errors = [error.message]
+        return _shown(row, owner=form, status=422)
+    flash(gettext("The owner is another one now; both were told."))
+    return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
+
+
 @platform.route("/tenants/<uuid:tenant_id>/suspension", methods=["POST"], permission=Permission.TENANTS_MANAGE)
 @stepup.fresh_to_write
 def suspend_tenant(tenant_id: UUID) -> Any:
@@ -387,6 +404,7 @@ def _shown(
     *,
     terms: TermsForm | None = None,
     reason: ReasonForm | None = None,
+    owner: OwnerForm | None = None,
     status: int = 200,
 ) -> Any:
     stored = {"modules": row.allowed_modules, **row.limits}
@@ -396,6 +414,7 @@ def _shown(
         domains=queries.domains(row.id),
         terms=terms or TermsForm(formdata=None, data=stored),
         reason=reason or ReasonForm(formdata=None),
+        owner=owner or OwnerForm(formdata=None),
         limits=LIMITS,
         status=status,
     )
