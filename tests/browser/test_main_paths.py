@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.cast import ALICE, BOB, CAROL, CIRCLE, EVE, IRINA, OLGA
+from tests.cast import ALICE, BOB, CAROL, CIRCLE, EVE, IRINA, OLGA, PASSWORD
 
 pytestmark = pytest.mark.browser
 
@@ -64,6 +64,38 @@ def test_an_undone_purchase_leaves_no_bonus(browse, deliver):
     phone = browse(ALICE, "phone")
     phone.goto("/me")
     expect(phone.locator(".stage .figure").first).to_have_text(re.compile(r"^0"))
+
+
+def test_a_blocked_members_reason_stands_at_the_till(browse):
+    """D28: in the list as the cashier types, and on the bill by the card's scan, where nothing can be paid.
+
+    Seen red with the reason left out of either page.
+    """
+    why = "The card was lent to the whole office"
+    admin = browse(OLGA)
+    admin.goto(f"/admin/members/{ALICE.id}")
+    admin.locator("#suspension summary").click()
+    admin.fill("#suspend [name=reason]", why)
+    admin.click("#suspend button[type=submit]")
+    admin.locator("dialog[open] .btn-danger").click()
+    expect(admin.locator("main")).to_contain_text(f": {why}")
+
+    till = browse(BOB, "tablet")
+    till.goto("/till/cafe")
+    till.locator("#q").press_sequentially("Alice")
+    expect(till.locator("main")).to_contain_text("stopped")
+    expect(till.locator("main")).to_contain_text(why)
+    till.fill("#q", ALICE.card)
+    till.press("#q", "Enter")
+    expect(till.locator("[role=alert]")).to_contain_text(why)
+    expect(till.locator("#till-pay")).to_be_disabled()
+
+    phone = browse(size="phone")
+    phone.goto("/login")
+    phone.fill("[name=email]", ALICE.email)
+    phone.fill("[name=password]", PASSWORD)
+    phone.press("[name=password]", "Enter")
+    expect(phone.locator(".problems")).to_contain_text(why)
 
 
 def test_a_new_member_is_enrolled_at_the_till_and_buys_at_once(browse):
