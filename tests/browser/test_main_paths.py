@@ -110,6 +110,33 @@ def test_a_new_member_is_enrolled_at_the_till_and_buys_at_once(browse):
     expect(till.locator("h1")).to_have_text("Новый Сосед")
 
 
+def test_what_is_printed_is_black_on_white_and_carries_the_tenants_name(browse):
+    """From the dark theme too: a card to cut out, a statement on A4, a till's slip of a roll's width; no navigation.
+
+    Seen red without the colours of paper: white letters on no ground.
+    """
+    till = browse(BOB, "tablet", dark=True)
+    ring_up(till, "640.00")
+    phone = browse(ALICE, "phone", dark=True)
+    for page, path, part in (
+        (till, None, ".slip-paper"),
+        (phone, "/me/card", ".card-cut"),
+        (phone, "/me/wallet?format=paper", "#sheet"),
+        (phone, "/me/wallet", "#statement"),
+    ):
+        if path:
+            page.goto(path)
+        page.emulate_media(media="print", color_scheme="dark")
+        expect(page.locator(part)).to_be_visible()
+        expect(page.locator("body")).to_have_css("color", "rgb(0, 0, 0)")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+        expect(page.get_by_text("Circle", exact=True).locator("visible=true").first).to_be_visible()
+        assert page.locator("nav:visible, button:visible, .btn:visible, .chip:visible").count() == 0
+        sheets = re.search(rb"/MediaBox \[0 0 ([\d.]+) ", page.pdf(prefer_css_page_size=True))
+        assert round(float(sheets[1]) * 25.4 / 72) == (80 if part == ".slip-paper" else 210)
+        page.emulate_media(media="screen")
+
+
 def test_the_till_works_without_javascript(browse):
     till = browse(BOB, "tablet", javascript=False)
     till.goto("/till/cafe")
