@@ -24,7 +24,7 @@ from portal.kernel.primaries import names
 from portal.settings import MAIN
 from portal.tenants.forms import ZONES
 from portal.tenants.limits import LIMITS
-from portal.tenants.starters import MODULES, STARTERS
+from portal.tenants.starters import MODULE_WORDS, MODULES, STARTERS
 from portal.web.forms import REQUIRED, PortalForm, WholeField, no_nul
 from portal.web.locale import language_name, supported
 
@@ -102,7 +102,9 @@ class TenantForm(PortalForm):
 class TermsForm(PortalForm):
     """Which modules a tenant may use, and how much of everything; an empty field is no limit."""
 
-    modules = SelectMultipleField(_l("Modules"), choices=[SelectChoice(name, name) for name in MODULES])
+    modules = SelectMultipleField(
+        _l("Modules"), choices=[SelectChoice(name, MODULE_WORDS[name][0]) for name in MODULES]
+    )
 
     def limits(self) -> dict[str, int]:
         """The limits that are set."""

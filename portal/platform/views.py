@@ -19,7 +19,7 @@ from portal.identity.views.door import remember_language, remember_theme
 from portal.kernel.authz import HALF, PUBLIC, Permission, PortalBlueprint
 from portal.kernel.errors import PortalError
 from portal.platform import audit as journal
-from portal.platform import factors, passkeys, queries, service, sessions
+from portal.platform import factors, labels, passkeys, queries, service, sessions
 from portal.platform import tenants as acts
 from portal.platform.forms import OperatorForm, OwnerForm, ReasonForm, TenantForm, TermsForm
 from portal.tenants.limits import LIMITS
@@ -440,7 +440,12 @@ def audit() -> Any:
     rows = journal.entries(before, **asked)
     older = rows[journal.SHOWN - 1].seq if len(rows) > journal.SHOWN else None
     return render(
-        "platform/audit.html", rows=rows[: journal.SHOWN], older=older, asked=asked, actions=journal.actions()
+        "platform/audit.html",
+        rows=rows[: journal.SHOWN],
+        older=older,
+        asked=asked,
+        actions=journal.actions(),
+        action=labels.action,
     )
 
 
