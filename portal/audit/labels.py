@@ -48,6 +48,8 @@ def actions() -> dict[str, str]:
         "domain.retire": gettext("retired an address"),
         "domain.drop": gettext("gave up an address"),
         "tenant.open": gettext("opened the circle"),
+        "tenant.name_owner": gettext("named the owner of the circle"),
+        "tenant.change_owner": gettext("changed the owner of the circle"),
         "admin.begin": gettext("became the first admin"),
         "tenant.move_clock": gettext("moved the sandbox’s clock"),
         "vault.rewrap": gettext("put the keys of secrets under a new master key"),

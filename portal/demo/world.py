@@ -48,6 +48,7 @@ from portal.telegram import service as telegram
 from portal.telegram.signed import Told
 from portal.tenants import hosts
 from portal.tenants.hosts import tenant_named
+from portal.tenants.owner import name_owner
 from portal.tenants.service import SlugTaken, create_tenant
 
 SEED = 20_260
@@ -235,6 +236,8 @@ def _staff(plan: Community, shops: dict[str, UUID]) -> dict[str, UUID]:
             add_staff(shops[person.shop], member_id, person.role)
         elif person.role != "member":
             grant_role(member_id, person.role)
+            if person.role == "admin":
+                name_owner(member_id)
         made[person.handle] = member_id
     return made
 

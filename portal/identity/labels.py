@@ -16,6 +16,7 @@ def role(name: str) -> str:
         "support": gettext("Support"),
         "finance": gettext("Finance"),
         "admin": gettext("Admin"),
+        "tenant_owner": gettext("Owner of the circle"),
     }
     return names.get(name, name)
 

@@ -34,7 +34,7 @@ class TooMuch(PortalError):
 
 
 class LastAdmin(PortalError):
-    """The circle would be left without an admin."""
+    """The circle would be left without an admin, or without its owner."""
 
     code, status = "role.last_admin", 409
 
@@ -54,6 +54,15 @@ def refuse_more(wanted: Iterable[str], business_id: UUID | None = None) -> None:
         return
     if set(wanted) - held_by(g.actor_id, business_id):
         raise TooMuch(gettext("You can give or take only what you may do yourself."))
+
+
+def may_give(wanted: Iterable[str], business_id: UUID | None = None) -> bool:
+    """Whether the acting person has all of it, so that it is theirs to give."""
+    try:
+        refuse_more(wanted, business_id)
+    except TooMuch:
+        return False
+    return True
 
 
 def held_by(user_id: UUID, business_id: UUID | None = None) -> frozenset[Permission]:
@@ -122,7 +131,14 @@ def changed(user_id: UUID, how: str, role: str, business_id: UUID | None = None)
 
 
 def refuse_last_admin(user_id: UUID) -> None:
-    """Raises `LastAdmin` when nobody else who can sign in is an admin. Two who go at once wait for each other."""
+    """Raises `LastAdmin` when nobody else who can sign in is an admin, or this is the owner, whom the operator names.
+
+    Two who go at once wait for each other.
+    """
+    from portal.tenants.owner import owner_of
+
+    if owner_of(locked=True) == user_id:
+        raise LastAdmin(gettext("This is the owner of the circle. The operator of the portal names another one first."))
     admins = db.session.scalars(
         select(TenantRole.user_id).where(TenantRole.role == "admin").order_by(TenantRole.id).with_for_update()
     ).all()

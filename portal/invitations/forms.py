@@ -48,7 +48,7 @@ class InviteForm(PortalForm):
 
 
 class PostForm(InviteForm):
-    """Somebody to work at one business."""
+    """Somebody to work at one business; `role` is a frozen one's name or the id of one of the circle's own."""
 
     role = SelectField(_l("Role"), choices=[])
     location_id = SelectField(_l("Place"), default="")
@@ -65,7 +65,13 @@ class PostForm(InviteForm):
     def guest(self) -> Guest:
         place = UUID(self.location_id.data) if self.location_id.data else None
         plain = super().guest
-        offer = Offer(role=self.role.data, business_id=self.business_id, location_id=place)
+        frozen = self.role.data in BUSINESS_ROLES
+        offer = Offer(
+            role=self.role.data if frozen else None,
+            role_id=None if frozen else UUID(self.role.data),
+            business_id=self.business_id,
+            location_id=place,
+        )
         return Guest(plain.contact, plain.name, plain.locale, offer)
 
 

@@ -436,7 +436,7 @@ def _give(row: Any, member_id: UUID) -> None:
             elif row.role:
                 roles.grant_role(member_id, row.role)
             else:
-                roles.assign(row.role_id, member_id, row.business_id)
+                roles.assign(row.role_id, member_id, row.business_id, location_id=row.location_id)
         except (roles.TooMuch, NotFound):
             raise InvitationOver from None
         except Conflict:

@@ -151,7 +151,7 @@ def _offer(cells: dict[str, str], here: _Here) -> Offer | None:
     role, shop, place = (cells.get(name, "").casefold() for name in ("role", "business", "place"))
     if not role or role in {"member", labels.role("member").casefold()}:
         if here.only is not None:
-            raise PortalError(gettext("no role: cashier, manager or owner"))
+            raise PortalError(gettext("no role: cashier, manager, owner or one of the circle’s own"))
         return None
     business_id = here.shops.get(shop) if shop else here.only
     if shop and (business_id is None or here.only not in {None, business_id}):
@@ -164,7 +164,7 @@ def _offer(cells: dict[str, str], here: _Here) -> Offer | None:
     if role in names:
         return Offer(role=names[role], business_id=business_id, location_id=location_id)
     if role in here.own:
-        return Offer(role_id=here.own[role], business_id=business_id)
+        return Offer(role_id=here.own[role], business_id=business_id, location_id=location_id)
     raise PortalError(gettext("no such role"))
 
 
@@ -175,10 +175,10 @@ def _here(business_id: UUID | None) -> _Here:
             BusinessLocation.archived_at.is_(None)
         )
     )
-    own = db.session.execute(select(CustomRole.id, CustomRole.name))
+    own = db.session.execute(select(CustomRole.id, CustomRole.name, CustomRole.reach))
     return _Here(
         shops,
         {(row.business_id, row.name.casefold()): row.id for row in rows},
-        {} if business_id else {row.name.casefold(): row.id for row in own},
+        {row.name.casefold(): row.id for row in own if business_id is None or row.reach == "business"},
         business_id,
     )

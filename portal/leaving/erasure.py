@@ -13,8 +13,8 @@ from sqlalchemy import delete, func, or_, select, update
 
 from portal.extensions import db
 from portal.files import service as files
-from portal.identity import cards
-from portal.identity.models import OneTimeCode, PasswordReset, TenantRole, User
+from portal.identity import cards, roles
+from portal.identity.models import OneTimeCode, PasswordReset, User
 from portal.identity.service import locked
 from portal.imports.models import ImportReject
 from portal.invitations.models import Invitation
@@ -40,14 +40,8 @@ class MoneyLeft(PortalError):
     code, status = "member.money_left", 409
 
 
-class LastAdmin(PortalError):
-    """Without this person nobody could run the community."""
-
-    code, status = "member.last_admin", 409
-
-
 def erase(member_id: UUID, *, reason: str) -> None:
-    """Anonymise a member, and whoever was merged into them, at once: there is no way back. Raises `MoneyLeft`, `LastAdmin` and `NotFound`.
+    """Anonymise a member, and whoever was merged into them, at once: there is no way back. Raises `MoneyLeft`, `roles.LastAdmin` and `NotFound`.
 
     One command changes the rows; the bytes of their files and what Redis holds go after it. A process that dies in
     between leaves the files to `files.purge`, and counters in Redis end by themselves within a day.
@@ -70,7 +64,7 @@ def erase(member_id: UUID, *, reason: str) -> None:
 @command("member.erase", emits=(MemberErased,))
 def _erase(member_id: UUID, *, reason: str) -> tuple[list[UUID], list[UUID]]:
     member = locked(member_id)  # a purchase takes the same lock: it is recorded before, or refused after
-    _refuse_last_admin(member_id)
+    roles.refuse_last_admin(member_id)
     _burn(member_id)
     merged = select(User).where(User.merged_into == member_id).order_by(User.id).with_for_update()
     whole = [member, *db.session.scalars(merged, execution_options={"populate_existing": True})]
@@ -155,16 +149,3 @@ def _forget_unlinked(member: User) -> None:
     told += [digits.contains(member.phone[-PHONE_DIGITS:])] if member.phone else []
     told += [func.lower(ImportReject.content).contains(member.email, autoescape=True)] if member.email else []
     db.session.execute(delete(ImportReject).where(or_(*told)))
-
-
-def _refuse_last_admin(member_id: UUID) -> None:
-    others = (
-        select(func.count())
-        .select_from(TenantRole)
-        .join(User, (User.tenant_id == TenantRole.tenant_id) & (User.id == TenantRole.user_id))
-        .where(TenantRole.role == "admin", TenantRole.user_id != member_id)
-        .where(User.archived_at.is_(None), User.suspended_at.is_(None))
-    )
-    own = select(TenantRole.id).where(TenantRole.user_id == member_id, TenantRole.role == "admin")
-    if db.session.scalar(own) is not None and not db.session.scalar(others):
-        raise LastAdmin(gettext("Nobody else is an admin here. Make somebody else an admin first."))

@@ -1,4 +1,4 @@
-"""An operator's second factor: an authenticator app with ten recovery codes (security.md 7, S4, S5).
+"""An operator's second factors: passkeys and an authenticator app, with ten recovery codes (security.md 7, S4, S5).
 
 The codes, their steps and their spelling are those of people (portal/identity/factors.py); only where they are kept
 differs, since an operator belongs to no tenant.
@@ -13,11 +13,22 @@ from flask import current_app, request
 from flask_babel import gettext
 
 from portal.identity import passwords
-from portal.identity.factors import APP, PASSWORD, RECOVERY, SECRET_BASE32, Setup, WrongCode, bare, made_codes, step_of
+from portal.identity.factors import (
+    APP,
+    PASSKEY,
+    PASSWORD,
+    RECOVERY,
+    SECRET_BASE32,
+    Setup,
+    WrongCode,
+    bare,
+    made_codes,
+    step_of,
+)
 from portal.kernel import vault
 from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import new_id
-from portal.platform import audit
+from portal.platform import audit, passkeys
 from portal.platform.database import connected
 
 TABLE = "operator_factors"
@@ -35,9 +46,18 @@ def required() -> bool:
 
 
 def ways(operator_id: UUID) -> list[str]:
-    """How the second factor can be shown; empty for somebody who has none."""
+    """How the second factor can be shown, a passkey first; empty for somebody who has none.
+
+    A passkey of another host counts too: who has one must not come in as if they had none.
+    """
+    kinds = ([PASSKEY] if passkeys.kept(operator_id) else []) + ([APP] if has_app(operator_id) else [])
+    return [*kinds, RECOVERY] if kinds else []
+
+
+def has_app(operator_id: UUID) -> bool:
+    """Whether an app is set up and was tried."""
     app = _app(operator_id)
-    return [APP, RECOVERY] if app is not None and app.confirmed_at is not None else []
+    return app is not None and app.confirmed_at is not None
 
 
 def start(operator_id: UUID) -> None:
@@ -63,7 +83,10 @@ def setup(operator_id: UUID, name: str) -> Setup | None:
 
 
 def confirm(operator_id: UUID, typed: str) -> list[str]:
-    """The app shows the right code: from now on it is asked for. Returns the recovery codes. Raises `WrongCode`."""
+    """The app shows the right code: from now on it is asked for. Returns new recovery codes, if there were none.
+
+    Raises `WrongCode`.
+    """
     app = _app(operator_id)
     if app is None or app.confirmed_at is not None:
         raise NotFound(gettext("Start again: the picture was too old."))
@@ -75,8 +98,23 @@ def confirm(operator_id: UUID, typed: str) -> list[str]:
             "UPDATE operator_factors SET confirmed_at = clock_timestamp(), last_step = %s WHERE operator_id = %s",
             (step, operator_id),
         )
-    audit.note("operator.add_factor", operator_id)
-    return renew(operator_id)
+    audit.note("operator.add_factor", operator_id, kind=APP)
+    return first_codes(operator_id)
+
+
+def add_passkey(operator_id: UUID, answer: str, name: str) -> list[str]:
+    """Keep a new passkey. Returns new recovery codes, if there were none. Raises `signing.PasskeyRefused`."""
+    passkeys.add(operator_id, answer, name)
+    return first_codes(operator_id)
+
+
+def first_codes(operator_id: UUID) -> list[str]:
+    """Recovery codes with the first factor; none where there were some, used ones too."""
+    with connected() as connection:
+        had = connection.execute(
+            "SELECT 1 FROM operator_recovery_codes WHERE operator_id = %s LIMIT 1", (operator_id,)
+        ).fetchone()
+    return [] if had else renew(operator_id)
 
 
 def renew(operator_id: UUID) -> list[str]:
@@ -102,14 +140,36 @@ def left(operator_id: UUID) -> int:
     return int(row[0]) if row else 0
 
 
-def remove(operator_id: UUID) -> None:
-    """Take the app away, with its codes. Raises `StillRequired` where every operator must have one."""
-    if required():
-        raise StillRequired(gettext("Every operator needs a second factor here."))
+def remove(operator_id: UUID, passkey_id: UUID | None = None) -> None:
+    """Take a passkey away, or without one the app; with the last factor the recovery codes go too.
+
+    Raises `NotFound`, and `StillRequired` for the last one where every operator must have one.
+    """
     with connected() as connection:
-        connection.execute("DELETE FROM operator_recovery_codes WHERE operator_id = %s", (operator_id,))
-        connection.execute("DELETE FROM operator_factors WHERE operator_id = %s", (operator_id,))
-    audit.note("operator.remove_factor", operator_id)
+        # one at a time, so that of two that are the last two one stays where one is required
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"operator {operator_id}",))
+        if passkey_id is None:
+            gone = connection.execute(
+                "DELETE FROM operator_factors WHERE operator_id = %s RETURNING NULL AS name", (operator_id,)
+            ).fetchone()
+        else:
+            gone = connection.execute(
+                "DELETE FROM operator_passkeys WHERE operator_id = %s AND id = %s RETURNING name",
+                (operator_id, passkey_id),
+            ).fetchone()
+        if gone is None:
+            raise NotFound(gettext("This is removed already."))
+        left = connection.execute(
+            "SELECT 1 FROM operator_passkeys WHERE operator_id = %(id)s"
+            " UNION ALL SELECT 1 FROM operator_factors WHERE operator_id = %(id)s AND confirmed_at IS NOT NULL",
+            {"id": operator_id},
+        ).fetchone()
+        if left is None and required():
+            raise StillRequired(gettext("Every operator needs a second factor here."))
+        if left is None:
+            connection.execute("DELETE FROM operator_recovery_codes WHERE operator_id = %s", (operator_id,))
+    shown = {"kind": APP} if passkey_id is None else {"kind": PASSKEY, "name": gone.name}
+    audit.note("operator.remove_factor", operator_id, **shown)
 
 
 def prove(operator_id: UUID, way: str, typed: str) -> None:

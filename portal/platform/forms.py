@@ -4,7 +4,16 @@ from typing import Any
 
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
-from wtforms import Field, HiddenField, RadioField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    Field,
+    HiddenField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, StopValidation
 
@@ -15,7 +24,7 @@ from portal.kernel.primaries import names
 from portal.settings import MAIN
 from portal.tenants.forms import ZONES
 from portal.tenants.limits import LIMITS
-from portal.tenants.starters import MODULES, STARTERS
+from portal.tenants.starters import MODULE_WORDS, MODULES, STARTERS
 from portal.web.forms import REQUIRED, PortalForm, WholeField, no_nul
 from portal.web.locale import language_name, supported
 
@@ -93,7 +102,9 @@ class TenantForm(PortalForm):
 class TermsForm(PortalForm):
     """Which modules a tenant may use, and how much of everything; an empty field is no limit."""
 
-    modules = SelectMultipleField(_l("Modules"), choices=[SelectChoice(name, name) for name in MODULES])
+    modules = SelectMultipleField(
+        _l("Modules"), choices=[SelectChoice(name, MODULE_WORDS[name][0]) for name in MODULES]
+    )
 
     def limits(self) -> dict[str, int]:
         """The limits that are set."""
@@ -102,6 +113,17 @@ class TermsForm(PortalForm):
 
 for _name, _label in LIMITS.items():
     setattr(TermsForm, _name, WholeField(_label, [Optional(), NumberRange(0, 999_999_999)]))
+
+
+class OwnerForm(PortalForm):
+    """Who owns the tenant from now on."""
+
+    email = StringField(
+        _l("E-mail of the new owner"),
+        [DataRequired(REQUIRED), no_nul, Length(max=254)],
+        render_kw={"inputmode": "email", "autocomplete": "off"},
+    )
+    keep = BooleanField(_l("The former owner stays an admin"))
 
 
 class ReasonForm(PortalForm):

@@ -62,6 +62,34 @@ class OperatorRecoveryCode(Model):
     used_at: Mapped[datetime | None]
 
 
+class OperatorPasskey(Model):
+    """An operator's passkey, bound to the host of the operator's room (`rp_id`)."""
+
+    __tablename__ = "operator_passkeys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(info=pii("keep:staff of the operator"))
+    credential_id: Mapped[bytes] = mapped_column(unique=True)
+    public_key: Mapped[bytes]
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    transports: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    rp_id: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    created_at: Mapped[datetime] = recorded_at()
+    last_used_at: Mapped[datetime | None]
+
+
+class OperatorChallenge(Model):
+    """What an operator's browser was asked to sign: five minutes, once; of nobody known at the door."""
+
+    __tablename__ = "operator_challenges"
+
+    challenge: Mapped[bytes] = mapped_column(primary_key=True)
+    purpose: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    operator_id: Mapped[UUID | None] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class PlatformAudit(Model):
     """Each use of the operator's room."""
 

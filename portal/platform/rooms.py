@@ -9,8 +9,8 @@ OPEN = {"static"}
 def keep_apart() -> None:
     """Before each request: 404 for a page of the other kind of host.
 
-    `/login`, `/logout`, `/language` and `/theme` exist in both rooms; on the operator's host the address leads to
-    the operator's own.
+    `/login`, `/logout`, `/passkeys/options`, `/language` and `/theme` exist in both rooms; on the operator's host the
+    address leads to the operator's own.
     """
     endpoint = request.endpoint
     if endpoint is None or endpoint in OPEN or endpoint in current_app.extensions["any_host"]:

@@ -9,10 +9,11 @@ from flask_babel import gettext
 
 from portal.identity import contacts, passwords
 from portal.identity.access import WrongCredentials
+from portal.identity.factors import PASSKEY
 from portal.identity.failures import ALLOWED, WINDOW, TooManyTries
 from portal.kernel.model import new_id
 from portal.kernel.primaries import connect
-from portal.platform import audit, factors, sessions
+from portal.platform import audit, factors, passkeys, sessions
 from portal.platform.database import connected
 from portal.web.client import client_address
 
@@ -51,8 +52,14 @@ def sign_in(email: str, password: str) -> str:
     return sessions.open_session(operator.id, half=bool(factors.ways(operator.id)) or factors.required())
 
 
-def prove(operator_id: UUID, way: str, typed: str) -> None:
-    """Show a factor: each wrong try is counted as at the door (S5). Raises `factors.WrongCode`, `TooManyTries`."""
+def prove(operator_id: UUID, way: str, typed: str, *, purpose: str = "") -> None:
+    """Show a factor, `typed` being a passkey's answer to the question for `purpose` where the way is a passkey.
+
+    Each wrong try of what can be guessed is counted as at the door (S5). Raises `factors.WrongCode`, `TooManyTries`,
+    `signing.PasskeyRefused`.
+    """
+    if way == PASSKEY:
+        return passkeys.prove(purpose, operator_id, typed)
     account = _key(f"{operator_id}|{way}")
     _refuse_too_many(account)
     try:
@@ -60,6 +67,7 @@ def prove(operator_id: UUID, way: str, typed: str) -> None:
     except factors.WrongCode:
         audit.note(FAILED, None, account=account, address=_key(client_address()))
         raise
+    return None
 
 
 def sign_out(operator_id: UUID, token: str) -> None:

@@ -1,15 +1,17 @@
-"""What the operator does to a tenant: open it, stop it, let it go on, set its terms. Each is one call of one function."""
+"""What the operator does to a tenant: open it, stop it, let it go on, set its terms, name its owner."""
 
 from typing import Any
 from uuid import UUID
 
+from flask import g
 from psycopg.types.json import Jsonb
 
 from portal.kernel.primaries import home_of
+from portal.kernel.tenancy import tenant_scope
 from portal.platform import audit
 from portal.platform.database import connected
 from portal.settings import MAIN
-from portal.tenants import hosts, start, starters
+from portal.tenants import hosts, owner, start, starters
 from portal.tenants.service import create_tenant, refuse_slug
 
 
@@ -66,6 +68,22 @@ def set_terms(operator_id: UUID, tenant: Any, *, modules: list[str], limits: dic
     """Which modules the tenant may use, and how much of everything."""
     _call("SELECT platform.set_terms(%s, %s, %s)", tenant.id, modules, Jsonb(limits))
     audit.note("tenant.set_terms", operator_id, tenant=tenant.slug, modules=" ".join(modules), limits=limits)
+
+
+def change_owner(operator_id: UUID, tenant: Any, email: str, *, keep: bool) -> None:
+    """Another owner; the log of the room names both by their ids, the tenant's own log has the act too (D2).
+
+    Raises what `owner.change_owner` raises.
+    """
+    before = g.get("tenant")
+    with tenant_scope(tenant.id):
+        g.tenant = hosts.tenant_by_id(tenant.id)
+        try:
+            new, former = owner.change_owner(email, keep=keep)
+        finally:
+            g.tenant = before
+    shown = {"owner": str(new), "former": str(former) if former else None, "stays_admin": keep}
+    audit.note("tenant.change_owner", operator_id, tenant=tenant.slug, **shown)
 
 
 def _call(statement: str, tenant_id: UUID, *values: Any) -> None:

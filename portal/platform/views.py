@@ -3,24 +3,25 @@
 from typing import Any
 from uuid import UUID
 
-from flask import abort, flash, g, make_response, redirect, request, url_for
+from flask import Response, abort, flash, g, make_response, redirect, request, url_for
 from flask_babel import gettext
 from flask_login import current_user
+from werkzeug.datastructures import MultiDict
 
-from portal.identity import onward, stepup
+from portal.identity import onward, signing, stepup
 from portal.identity import sessions as cookies
 from portal.identity.access import WrongCredentials
-from portal.identity.factors import PASSWORD
+from portal.identity.factors import PASSKEY, PASSWORD, RECOVERY
 from portal.identity.failures import TooManyTries
-from portal.identity.forms import AppForm, ProofForm
+from portal.identity.forms import AppForm, PasskeyForm, ProofForm
 from portal.identity.limits import TRIES_AN_ADDRESS, limited
 from portal.identity.views.door import remember_language, remember_theme
 from portal.kernel.authz import HALF, PUBLIC, Permission, PortalBlueprint
 from portal.kernel.errors import PortalError
 from portal.platform import audit as journal
-from portal.platform import factors, queries, service, sessions
+from portal.platform import factors, labels, passkeys, queries, service, sessions
 from portal.platform import tenants as acts
-from portal.platform.forms import OperatorForm, ReasonForm, TenantForm, TermsForm
+from portal.platform.forms import OperatorForm, OwnerForm, ReasonForm, TenantForm, TermsForm
 from portal.tenants.limits import LIMITS
 from portal.tenants.service import SlugRefused, SlugTaken
 from portal.tenants.starters import STARTERS
@@ -65,21 +66,21 @@ def sign_out() -> Any:
 @platform.route("/second", methods=["GET", "POST"], permission=HALF)
 @limited(TRIES_AN_ADDRESS)
 def second_factor() -> Any:
-    """The second step of signing in: a code of the app, or a recovery code; whoever has none makes one (S4)."""
+    """The second step of signing in: a passkey, a code of the app, a recovery code; whoever has none makes one (S4)."""
     ahead = onward.safe_path(request.values.get("next"))
     half = g.get("half")
     if half is None:
         return redirect(ahead or "/tenants", code=303)
     offered = factors.ways(half.id)
     if not offered:
-        return render("platform/enrol.html", ahead=ahead)
+        return redirect(url_for("platform.enrol", next=ahead), code=303)
     form = ProofForm(way=request.args.get("way"), offered=offered)
     if reading():
         return _proof(form, offered, ahead)
     if not form.validate():
         return _proof(form, offered, ahead, status=422)
     try:
-        service.prove(half.id, form.way.data or "", form.typed)
+        service.prove(half.id, form.way.data or "", _shown_by(form), purpose=signing.SECOND)
     except PortalError as error:
         return _proof(form, offered, ahead, refusal=error.message, status=error.status)
     cookies.hand_cookie(sessions.finish(half))
@@ -87,11 +88,67 @@ def second_factor() -> Any:
     return redirect(ahead or "/tenants", code=303)
 
 
+@platform.route("/login/passkey", methods=["POST"], permission=PUBLIC)
+@limited(TRIES_AN_ADDRESS)
+def sign_in_by_passkey() -> Any:
+    """Sign in by a passkey alone."""
+    ahead = onward.safe_path(request.form.get("next"))
+    try:
+        token = passkeys.sign_in(request.form.get("credential", ""))
+    except PortalError as error:
+        form = OperatorForm(MultiDict())
+        form.next.data = ahead or ""
+        return render("platform/sign_in.html", form=form, refusal=error.message, status=error.status)
+    cookies.hand_cookie(token)
+    return redirect(ahead or "/tenants", code=303)
+
+
+@platform.route("/passkeys/options", methods=["POST"], permission=PUBLIC)
+@limited(TRIES_AN_ADDRESS)
+def passkey_options() -> Response:
+    """What a browser is asked to sign: `purpose` is sign_in (for anybody), second, confirm or register."""
+    purpose = request.form.get("purpose", signing.SIGN_IN)
+    if purpose == signing.SIGN_IN:
+        body = passkeys.to_sign_in(request.form.get("email", ""))
+    elif purpose == signing.SECOND and g.get("half"):
+        body = passkeys.to_prove(purpose, g.half.id)
+    elif purpose == signing.CONFIRM and current_user.is_authenticated:
+        body = passkeys.to_prove(purpose, current_user.id)
+    elif purpose == signing.REGISTER and _enrolling():
+        body = passkeys.to_register(g.operator_session)
+    else:
+        abort(403)
+    return Response(body, mimetype="application/json")
+
+
+@platform.route("/second/new", permission=HALF)
+def enrol() -> Any:
+    """Choose a second factor: a passkey or an app."""
+    return _choose(PasskeyForm(), 200) if _enrolling() else _not_yet()
+
+
+@platform.route("/second/passkeys", methods=["POST"], permission=HALF)
+@limited(TRIES_AN_ADDRESS)
+def add_passkey() -> Any:
+    """Keep a new passkey; with it a half session is whole."""
+    if not _enrolling():
+        return _not_yet()
+    form = PasskeyForm()
+    if not form.validate():
+        return _choose(form, 422)
+    try:
+        codes = factors.add_passkey(_who(), form.credential.data or "", form.name.data or "")
+    except PortalError as error:
+        return _choose(form, error.status, refusal=error.message)
+    flash(gettext("The passkey is kept."))
+    return _made(codes)
+
+
 @platform.route("/second/start", methods=["POST"], permission=HALF)
 def start_app() -> Any:
     """Begin to set up an app."""
-    if g.get("half") is None and not stepup.is_fresh():
-        return stepup.ask()
+    if not _enrolling():
+        return _not_yet()
     factors.start(_who())
     return redirect(url_for("platform.app", next=onward.safe_path(request.form.get("next"))), code=303)
 
@@ -100,10 +157,9 @@ def start_app() -> Any:
 @limited(TRIES_AN_ADDRESS)
 def app() -> Any:
     """The picture for the app, then the code that it shows; with it the half session is whole."""
-    half, form = g.get("half"), AppForm()
-    ahead = onward.safe_path(request.values.get("next"))
-    if half is None and not stepup.is_fresh():
-        return stepup.ask()
+    if not _enrolling():
+        return _not_yet()
+    form, ahead = AppForm(), onward.safe_path(request.values.get("next"))
     if reading() or not form.validate():
         return _picture(form, ahead, 200 if reading() else 422)
     try:
@@ -111,10 +167,8 @@ def app() -> Any:
     except PortalError as error:
         form.code.errors = [error.message]
         return _picture(form, ahead, error.status)
-    answer = render("identity/recovery_codes.html", codes=codes, ahead=ahead or "/account")
-    if half is not None:
-        cookies.hand_cookie(sessions.finish(half))
-    return answer
+    flash(gettext("The app is set up. It is asked for when you sign in."))
+    return _made(codes)
 
 
 @platform.route("/confirm", methods=["GET", "POST"], permission=Permission.OPERATORS_READ)
@@ -122,14 +176,14 @@ def app() -> Any:
 def confirm() -> Any:
     """Show a factor once more, then go back (`stepup.fresh`)."""
     ahead = onward.safe_path(request.values.get("next")) or "/tenants"
-    offered = factors.ways(current_user.id)[:1] or [PASSWORD]
-    form = ProofForm(way=None, offered=offered)
+    offered = [way for way in factors.ways(current_user.id) if way != RECOVERY] or [PASSWORD]
+    form = ProofForm(way=request.args.get("way"), offered=offered)
     if reading():
         return _ask_again(form, offered, ahead)
     if not form.validate():
         return _ask_again(form, offered, ahead, status=422)
     try:
-        service.prove(current_user.id, form.way.data or "", form.typed)
+        service.prove(current_user.id, form.way.data or "", _shown_by(form), purpose=signing.CONFIRM)
     except PortalError as error:
         return _ask_again(form, offered, ahead, refusal=error.message, status=error.status)
     sessions.proved(g.operator_session)
@@ -138,10 +192,16 @@ def confirm() -> Any:
 
 @platform.route("/account", permission=Permission.OPERATORS_READ)
 def account() -> Any:
-    """One's own second factor."""
+    """One's own second factors."""
     has = bool(factors.ways(current_user.id))
-    left = factors.left(current_user.id) if has else 0
-    return render("platform/account.html", has=has, left=left, required=factors.required())
+    return render(
+        "platform/account.html",
+        has=has,
+        keys=passkeys.kept(current_user.id),
+        app=factors.has_app(current_user.id),
+        left=factors.left(current_user.id) if has else 0,
+        required=factors.required(),
+    )
 
 
 @platform.route("/account/codes", methods=["POST"], permission=Permission.OPERATORS_READ)
@@ -157,11 +217,57 @@ def renew_codes() -> Any:
 @stepup.fresh
 def drop_app() -> Any:
     """Take the app away."""
+    return _removed(None)
+
+
+@platform.route("/account/passkeys/<uuid:passkey_id>/removal", methods=["POST"], permission=Permission.OPERATORS_READ)
+@stepup.fresh
+def drop_passkey(passkey_id: UUID) -> Any:
+    """Take a passkey away."""
+    return _removed(passkey_id)
+
+
+def _removed(passkey_id: UUID | None) -> Any:
     try:
-        factors.remove(current_user.id)
+        factors.remove(current_user.id, passkey_id)
     except factors.StillRequired as error:
         flash(error.message, "error")
+    else:
+        flash(gettext("Removed. Nobody signs in with it any more."))
     return redirect(url_for("platform.account"), code=303)
+
+
+def _enrolling() -> bool:
+    """Whether this request may make a factor: of a full and fresh session, or of a half one that has none to show."""
+    half = g.get("half")
+    return not factors.ways(half.id) if half is not None else stepup.is_fresh()
+
+
+def _not_yet() -> Any:
+    """To the factor that has to be shown first."""
+    ahead = onward.safe_path(request.values.get("next"))
+    return redirect(url_for("platform.second_factor", next=ahead), code=303) if g.get("half") else stepup.ask()
+
+
+def _choose(form: PasskeyForm, status: int, *, refusal: str = "") -> Any:
+    ahead = onward.safe_path(request.values.get("next"))
+    app = factors.has_app(_who())
+    return render("platform/enrol.html", passkey=form, app=app, ahead=ahead, refusal=refusal, status=status)
+
+
+def _made(codes: list[str]) -> Any:
+    """After a factor was made: a half session becomes a whole one; new recovery codes are shown, once."""
+    half, ahead = g.get("half"), onward.safe_path(request.values.get("next")) or url_for("platform.account")
+    token = sessions.finish(half) if half is not None else None
+    answer = render("identity/recovery_codes.html", codes=codes, ahead=ahead) if codes else redirect(ahead, code=303)
+    if token is not None:
+        cookies.hand_cookie(token)
+    return answer
+
+
+def _shown_by(form: ProofForm) -> str:
+    """What was typed, or what the passkey signed."""
+    return (form.credential.data or "") if form.way.data == PASSKEY else form.typed
 
 
 def _who() -> UUID:
@@ -172,8 +278,8 @@ def _who() -> UUID:
 def _picture(form: AppForm, ahead: str | None, status: int) -> Any:
     found = factors.setup(_who(), g.operator_session.email)
     if found is None:
-        return redirect(url_for("platform.second_factor" if g.get("half") else "platform.account"), code=303)
-    back = url_for("platform.second_factor" if g.get("half") else "platform.account")
+        return redirect(url_for("platform.enrol", next=ahead), code=303)
+    back = url_for("platform.enrol", next=ahead)
     own = url_for("platform.app")
     return render(
         "identity/app.html", form=form, setup=found, ahead=ahead, confirm_url=own, back_url=back, status=status
@@ -249,6 +355,23 @@ def update_terms(tenant_id: UUID) -> Any:
     return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
 
 
+@platform.route("/tenants/<uuid:tenant_id>/owner", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+@stepup.fresh_to_write
+def change_owner(tenant_id: UUID) -> Any:
+    row, form = _tenant(tenant_id), OwnerForm()
+    if row.status == "opening":
+        abort(404)
+    if not form.validate():
+        return _shown(row, owner=form, status=422)
+    try:
+        acts.change_owner(current_user.id, row, form.email.data or "", keep=bool(form.keep.data))
+    except PortalError as error:
+        form.email.errors = [error.message]
+        return _shown(row, owner=form, status=422)
+    flash(gettext("The owner is another one now; both were told."))
+    return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
+
+
 @platform.route("/tenants/<uuid:tenant_id>/suspension", methods=["POST"], permission=Permission.TENANTS_MANAGE)
 @stepup.fresh_to_write
 def suspend_tenant(tenant_id: UUID) -> Any:
@@ -276,7 +399,14 @@ def _tenant(tenant_id: UUID) -> Any:
     return row
 
 
-def _shown(row: Any, *, terms: TermsForm | None = None, reason: ReasonForm | None = None, status: int = 200) -> Any:
+def _shown(
+    row: Any,
+    *,
+    terms: TermsForm | None = None,
+    reason: ReasonForm | None = None,
+    owner: OwnerForm | None = None,
+    status: int = 200,
+) -> Any:
     stored = {"modules": row.allowed_modules, **row.limits}
     return render(
         "platform/tenant.html",
@@ -284,6 +414,7 @@ def _shown(row: Any, *, terms: TermsForm | None = None, reason: ReasonForm | Non
         domains=queries.domains(row.id),
         terms=terms or TermsForm(formdata=None, data=stored),
         reason=reason or ReasonForm(formdata=None),
+        owner=owner or OwnerForm(formdata=None),
         limits=LIMITS,
         status=status,
     )
@@ -309,7 +440,12 @@ def audit() -> Any:
     rows = journal.entries(before, **asked)
     older = rows[journal.SHOWN - 1].seq if len(rows) > journal.SHOWN else None
     return render(
-        "platform/audit.html", rows=rows[: journal.SHOWN], older=older, asked=asked, actions=journal.actions()
+        "platform/audit.html",
+        rows=rows[: journal.SHOWN],
+        older=older,
+        asked=asked,
+        actions=journal.actions(),
+        action=labels.action,
     )
 
 

@@ -42,6 +42,7 @@ class Tenant(Model):
     opening: Mapped[dict[str, Any] | None] = mapped_column(info=pii("erase"))  # emptied once the tenant is open
     allowed_modules: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}", info=pii("keep:technical"))
     limits: Mapped[dict[str, Any]] = mapped_column(server_default="{}", info=pii("keep:technical"))
+    owner_id: Mapped[UUID | None]  # a member; without a foreign key, since members point at tenants
 
 
 class TenantDomain(Model):

@@ -22,6 +22,7 @@ from portal.kernel.tenancy import current_tenant_id, tenant_scope
 from portal.settings import MAIN, settings
 from portal.tenants import hosts, starters
 from portal.tenants.events import AdminInvited
+from portal.tenants.owner import name_owner, own
 from portal.tenants.service import create_tenant
 
 INVITATION_DAYS = 7
@@ -79,6 +80,7 @@ def open_tenant(
                 name=admin[0].partition("@")[0], email=admin[0], password=admin[1], joined_via="cli"
             )
             grant_role(member_id, "admin")
+            name_owner(member_id)
     return tenant.base_url
 
 
@@ -139,6 +141,7 @@ def _furnish() -> None:
         grant_role(member_id, "admin")
         if business_id:
             add_staff(business_id, member_id, "owner")
+        own(member_id)
         emit(AdminInvited(member_id=member_id))
     db.session.execute(text("SELECT platform.finish_opening()"))
     journal().note("tenants", tenant_id, ["status"])

@@ -35,10 +35,11 @@ def by_day(rows: Sequence[Any]) -> Iterator[tuple[str, list[Line]]]:
     """Days in words, each with its lines, in the order of `rows`."""
     own, spoken = ZoneInfo(zone()), locale()
     for day, lines in groupby(rows, key=lambda row: row.occurred_at.astimezone(own).date()):
-        yield format_date(day, "d MMMM y, EEEE"), [_line(row, spoken) for row in lines]
+        yield format_date(day, "d MMMM y, EEEE"), [line(row, spoken) for row in lines]
 
 
-def _line(row: Any, spoken: str) -> Line:
+def line(row: Any, spoken: str = "") -> Line:
+    """An entry as it is shown."""
     what, reason = type_name(row.type), row.details.get("reason")
     return Line(
         entry_id=row.id,
@@ -48,5 +49,5 @@ def _line(row: Any, spoken: str) -> Line:
         formula=formula(row),
         amount=signed(row.amount, row.currency),
         incoming=row.amount > 0,
-        balance=money.format_amount(row.running, row.currency, spoken, symbol=False),
+        balance=money.format_amount(row.running, row.currency, spoken or locale(), symbol=False),
     )

@@ -3,18 +3,20 @@
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-from flask import abort, request
+from flask import abort, request, url_for
 from flask_babel import gettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from portal.identity import cards
+from portal.identity import queries as members
 from portal.kernel import clock
 from portal.kernel.authz import LOGIN, PortalBlueprint
 from portal.kernel.money import decimal_string
 from portal.purchases.views.trace import steps as purchase_steps
 from portal.wallets import burning, provenance, queries, statement, why
 from portal.wallets.labels import account_name, parts, signed, type_name
-from portal.wallets.lines import by_day
+from portal.wallets.lines import by_day, line
 from portal.wallets.purse import LOCKED, Purse, purse
 from portal.wallets.queries import Balance
 from portal.web import csv
@@ -26,6 +28,7 @@ wallets = PortalBlueprint("wallets", __name__, room="member")
 FILTERS = ("direction", "type", "business", "period")
 SIZE = 20
 MOST = 100_000
+SHEET = 1_000  # lines on paper: some thirty pages
 
 
 @wallets.route("/me/wallet", permission=LOGIN, endpoint="statement")
@@ -48,6 +51,8 @@ def _show(own: Purse, shown: Balance | None) -> Response:
     chosen = filters(*FILTERS)
     if request.args.get("format") == "csv":
         return _download(shown, chosen)
+    if request.args.get("format") == "paper":
+        return _paper(own, shown, chosen)
     overview = statement.overview(shown.owner_id, shown.account_id)
     rows = cut(
         statement.lines(shown.owner_id, shown.account_id, chosen, limit=SIZE + 1, after=cursor(when, int)),
@@ -70,6 +75,29 @@ def _show(own: Purse, shown: Balance | None) -> Response:
         calendar=burning.month(days, request.args.get("month", ""), clock.today(zone()), shown.currency),
         account_name=account_name,
         parts=parts,
+    )
+
+
+def _paper(own: Purse, shown: Balance, chosen: Mapping[str, str]) -> Response:
+    """The statement as a sheet: the oldest first, with what was there before, both sums and what is there after."""
+    rows = list(reversed(statement.lines(shown.owner_id, shown.account_id, chosen, limit=SHEET)))
+    return render(
+        "wallets/paper.html",
+        member=members.member(current_user.id),
+        shown=shown,
+        lines=[(row.occurred_at, line(row)) for row in rows],
+        whole=not set(chosen) - {"period"},
+        before=rows[0].running - rows[0].amount if rows else shown.posted,
+        received=sum(row.amount for row in rows if row.amount > 0),
+        spent=sum(row.amount for row in rows if row.amount < 0),
+        after=rows[-1].running if rows else shown.posted,
+        cut=len(rows) == SHEET,
+        back=url_for("wallets.statement")
+        if shown is own.main
+        else url_for("wallets.account", account_id=shown.account_id),
+        account_name=account_name,
+        shown_at=clock.now(),
+        card=cards.shown,
     )
 
 

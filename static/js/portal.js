@@ -259,7 +259,12 @@ function languageTabs(group) {
   choose(parts.find((part) => part.querySelector("[aria-invalid=true]")) ?? parts.find((part) => part.lang === root.lang) ?? parts[0]);
 }
 
-if ("serviceWorker" in navigator && root.dataset.room === "member") {
+for (const tab of document.querySelectorAll(".tabs-row [aria-current]")) { // the page's own tab in sight, on a phone too
+  const row = tab.closest(".tabs-row");
+  row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - tab.clientWidth) / 2;
+}
+
+if ("serviceWorker" in navigator && root.dataset.room === "member" && document.querySelector("link[rel=manifest]")) {
   window.addEventListener("load", () => navigator.serviceWorker.register("/sw.js").catch(() => {}));
   document.addEventListener("submit", (event) => {
     if (new URL(event.target.action, location.href).pathname === "/logout") navigator.serviceWorker.controller?.postMessage("forget");

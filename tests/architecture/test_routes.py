@@ -75,6 +75,8 @@ PUBLIC = {
     "identity.service_worker",
     "identity.manifest",
     "platform.sign_in",
+    "platform.sign_in_by_passkey",
+    "platform.passkey_options",
     "platform.sign_out",
     "platform.front",
     "platform.language",

@@ -6,7 +6,9 @@ import pyotp
 import pytest
 from playwright.sync_api import expect
 
-from tests.cast import ALICE, PASSWORD
+from portal.platform.service import create_operator
+from tests.cast import ALICE, OPERATOR_EMAIL, PASSWORD
+from tests.platform.test_operator import OPS, SECRET, ask
 
 pytestmark = pytest.mark.browser
 
@@ -76,6 +78,67 @@ def test_a_passkey_is_made_and_opens_with_a_name_without_one_and_as_second_facto
     page.goto("/login")
     page.locator("#passkey-sign-in button").click()
     expect(page.locator("#passkey-sign-in [data-passkey-error]")).to_be_visible()
+
+
+def test_an_operator_makes_a_passkey_comes_in_with_it_and_takes_it_away(browse, app):
+    """At the door with the name and without one, after the password, before what matters; without the finger not at all."""
+    with app.app_context():
+        create_operator(OPERATOR_EMAIL, "Sergey Petrov", SECRET)
+    page = browse(host=OPS)
+    authenticator(page)
+
+    def enter():
+        page.goto("/login?next=/health")
+        page.fill("#sign-in [name=email]", OPERATOR_EMAIL)
+        page.fill("#sign-in [name=password]", SECRET)
+        page.press("#sign-in [name=password]", "Enter")
+
+    def leave():
+        page.context.clear_cookies()
+
+    enter()
+    page.wait_for_url(re.compile("//[^/]+/health$"))
+    page.goto("/account")
+    page.get_by_role("link", name="Add a second factor").click()
+    page.fill("#passkey-name", "Work laptop")
+    page.locator("#add-passkey button").click()
+    expect(page.locator("#recovery-codes code")).to_have_count(10)
+    page.get_by_role("link", name="I have kept them").click()
+    expect(page.locator("#factors")).to_contain_text("Work laptop")
+
+    for name in ("", OPERATOR_EMAIL):
+        leave()
+        page.goto("/login?next=/health")
+        page.fill("#sign-in [name=email]", name)
+        page.locator("#passkey-sign-in button").click()
+        page.wait_for_url(re.compile("//[^/]+/health$"))
+
+    leave()
+    enter()
+    page.wait_for_url("**/second**")
+    page.goto("/tenants")
+    expect(page).to_have_url(re.compile("/second"))
+    page.locator("#proof button").click()
+    page.wait_for_url(re.compile("//[^/]+/tenants$"))
+
+    ask("UPDATE operator_sessions SET proved_at = clock_timestamp() - interval '6 minutes'")
+    page.goto("/account")
+    page.get_by_role("button", name="Remove").click()
+    page.locator("dialog[open] .btn-danger").click()
+    page.wait_for_url("**/confirm**")
+    page.locator("#proof button").click()
+    page.wait_for_url(re.compile("//[^/]+/account$"))
+    page.get_by_role("button", name="Remove").click()
+    page.locator("dialog[open] .btn-danger").click()
+    expect(page.locator("main")).to_contain_text("Not yet")
+    assert ask("SELECT count(*) FROM operator_recovery_codes") == [(0,)]
+
+    leave()
+    page.goto("/login")
+    page.locator("#passkey-sign-in button").click()
+    expect(page.locator(".problems")).to_contain_text("was not accepted")
+    done = {row[0] for row in ask("SELECT detail->>'kind' FROM platform_audit WHERE detail->>'kind' IS NOT NULL")}
+    assert done == {"passkey"}
 
 
 def test_an_app_is_set_up_from_the_picture_and_a_recovery_code_opens_without_it(browse):

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.cast import ALICE, BOB, CAROL, CIRCLE, EVE, IRINA, OLGA
+from tests.cast import ALICE, BOB, CAROL, CIRCLE, EVE, IRINA, OLGA, PASSWORD
 
 pytestmark = pytest.mark.browser
 
@@ -66,6 +66,38 @@ def test_an_undone_purchase_leaves_no_bonus(browse, deliver):
     expect(phone.locator(".stage .figure").first).to_have_text(re.compile(r"^0"))
 
 
+def test_a_blocked_members_reason_stands_at_the_till(browse):
+    """D28: in the list as the cashier types, and on the bill by the card's scan, where nothing can be paid.
+
+    Seen red with the reason left out of either page.
+    """
+    why = "The card was lent to the whole office"
+    admin = browse(OLGA)
+    admin.goto(f"/admin/members/{ALICE.id}")
+    admin.locator("#suspension summary").click()
+    admin.fill("#suspend [name=reason]", why)
+    admin.click("#suspend button[type=submit]")
+    admin.locator("dialog[open] .btn-danger").click()
+    expect(admin.locator("main")).to_contain_text(f": {why}")
+
+    till = browse(BOB, "tablet")
+    till.goto("/till/cafe")
+    till.locator("#q").press_sequentially("Alice")
+    expect(till.locator("main")).to_contain_text("stopped")
+    expect(till.locator("main")).to_contain_text(why)
+    till.fill("#q", ALICE.card)
+    till.press("#q", "Enter")
+    expect(till.locator("[role=alert]")).to_contain_text(why)
+    expect(till.locator("#till-pay")).to_be_disabled()
+
+    phone = browse(size="phone")
+    phone.goto("/login")
+    phone.fill("[name=email]", ALICE.email)
+    phone.fill("[name=password]", PASSWORD)
+    phone.press("[name=password]", "Enter")
+    expect(phone.locator(".problems")).to_contain_text(why)
+
+
 def test_a_new_member_is_enrolled_at_the_till_and_buys_at_once(browse):
     till = browse(BOB, "tablet")
     till.goto("/till/cafe/members/new")
@@ -76,6 +108,33 @@ def test_a_new_member_is_enrolled_at_the_till_and_buys_at_once(browse):
     till.locator("main form button[type=submit]").last.click()
     till.wait_for_selector("#amount")
     expect(till.locator("h1")).to_have_text("Новый Сосед")
+
+
+def test_what_is_printed_is_black_on_white_and_carries_the_tenants_name(browse):
+    """From the dark theme too: a card to cut out, a statement on A4, a till's slip of a roll's width; no navigation.
+
+    Seen red without the colours of paper: white letters on no ground.
+    """
+    till = browse(BOB, "tablet", dark=True)
+    ring_up(till, "640.00")
+    phone = browse(ALICE, "phone", dark=True)
+    for page, path, part in (
+        (till, None, ".slip-paper"),
+        (phone, "/me/card", ".card-cut"),
+        (phone, "/me/wallet?format=paper", "#sheet"),
+        (phone, "/me/wallet", "#statement"),
+    ):
+        if path:
+            page.goto(path)
+        page.emulate_media(media="print", color_scheme="dark")
+        expect(page.locator(part)).to_be_visible()
+        expect(page.locator("body")).to_have_css("color", "rgb(0, 0, 0)")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+        expect(page.get_by_text("Circle", exact=True).locator("visible=true").first).to_be_visible()
+        assert page.locator("nav:visible, button:visible, .btn:visible, .chip:visible").count() == 0
+        sheets = re.search(rb"/MediaBox \[0 0 ([\d.]+) ", page.pdf(prefer_css_page_size=True))
+        assert round(float(sheets[1]) * 25.4 / 72) == (80 if part == ".slip-paper" else 210)
+        page.emulate_media(media="screen")
 
 
 def test_the_till_works_without_javascript(browse):

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from portal.invitations import service
 from portal.invitations.models import Invitation
 from tests.cast import CIRCLE
+from tests.identity.test_roles import open_for  # noqa: F401  a fixture
 
 NEW = "nine patient harbours"
 NEWCOMER = "nora@new.example"

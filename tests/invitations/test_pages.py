@@ -1,20 +1,23 @@
 """The pages of invitations: the link's own, the admin's, a shop's, and lists of people (security.md 8, S7, S15)."""
 
 import io
+import re
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from portal.identity import roles
 from portal.identity import service as members
-from portal.identity.models import DeviceSession, TenantRole, User
+from portal.identity.models import DeviceSession, RoleAssignment, TenantRole, User
 from portal.invitations import service
 from portal.invitations.models import Invitation
 from portal.invitations.service import Guest, Offer
 from portal.partners.models import BusinessStaff
+from portal.partners.service import add_location
 from tests.cast import ALICE, BOB, BOOKS, CAFE, CAROL, CIRCLE, EVE, GLOBEX, IRINA, OLGA, PASSWORD
 from tests.checked import Outline
-from tests.invitations.conftest import NEW, NEWCOMER
+from tests.invitations.conftest import NEW, NEWCOMER, accept
 from tests.post import code_in
 
 LIST = """name;email;phone;language;role;business
@@ -324,7 +327,57 @@ def test_a_list_of_the_shop_names_no_other_shop_and_no_role_over_the_circle(sign
     page = upload(sign_in(IRINA), "/desk/cafe/invitations/file", content.encode()).text
     assert "1 person can be invited" in page
     assert "no such business" in page
-    assert "no role: cashier, manager or owner" in page
+    assert "no role: cashier, manager, owner or one" in page
+
+
+def test_an_owner_invites_to_one_of_the_circles_own_roles_at_a_place(sign_in, acting, links, seen_by):
+    with acting(CIRCLE, OLGA):
+        poster = roles.create_role("Poster", "business", ["desk.read"])
+        roles.create_role("Herald", "tenant", ["members.read"])
+    with acting(CIRCLE):
+        place = add_location(CAFE.id, name="Corner")
+    browser = sign_in(IRINA)
+    page = browser.get("/desk/cafe/invitations").text
+    assert "Poster" in page
+    assert "Herald" not in page
+    sent = browser.submit(
+        "/desk/cafe/invitations", form="invite", contact=NEWCOMER, role=str(poster), location_id=str(place)
+    )
+    assert sent.status_code == 303
+    (token,) = links(NEWCOMER)
+    with acting(CIRCLE):
+        done = accept(token, name="Nora New")
+    with seen_by(CIRCLE) as session:
+        held = session.execute(
+            select(RoleAssignment.role_id, RoleAssignment.business_id, RoleAssignment.location_id).where(
+                RoleAssignment.user_id == done.member_id
+            )
+        ).all()
+    assert held == [(poster, CAFE.id, place)]
+    listed = upload(browser, "/desk/cafe/invitations/file", b"email,role\na@new.example,poster\nb@new.example,herald\n")
+    assert "1 person can be invited" in listed.text
+    assert "no such role" in listed.text
+
+
+def test_nobody_is_offered_a_role_with_more_than_their_own(open_for, acting, seen_by):
+    """Who has a role of the circle's own at the shop offers what fits inside it, and a form made by hand is refused.
+
+    Seen red with the form listing every role: the owner's stood there.
+    """
+    with acting(CIRCLE, OLGA):
+        hiring = roles.create_role("Hiring", "business", ["staff.manage", "desk.read"])
+        roles.create_role("Poster", "business", ["desk.read"])
+        keys = roles.create_role("Keys", "business", ["keys.manage"])
+        roles.assign(hiring, ALICE.id, CAFE.id)
+    browser = open_for(ALICE)
+    page = browser.get("/desk/cafe/invitations").text
+    offered = re.findall(r"<option[^>]*>([^<]+)</option>", page.split(' name="role"')[1].split("</select>")[0])
+    assert offered == ["Hiring", "Poster"]
+    for role in (str(keys), "owner", "admin"):
+        sent = browser.post("/desk/cafe/invitations", data={"contact": NEWCOMER, "role": role, "location_id": ""})
+        assert sent.status_code == 422
+    with seen_by(CIRCLE) as session:
+        assert session.scalars(select(Invitation)).all() == []
 
 
 def test_a_list_keeps_what_is_hostile_as_text(sign_in):

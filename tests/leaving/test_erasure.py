@@ -15,7 +15,7 @@ from portal.analytics.clickhouse import client as clickhouse
 from portal.extensions import db
 from portal.files import storage
 from portal.files.models import StoredFile
-from portal.identity import codes, queries
+from portal.identity import codes, queries, roles
 from portal.identity import service as people
 from portal.identity.models import Consent, ContactChange, DeviceSession, MemberNote, PasswordReset, User
 from portal.imports.models import CustomerRef, ImportReject
@@ -249,7 +249,7 @@ def test_who_left_and_joins_again_is_a_new_member(acting):
 
 
 def test_the_only_admin_cannot_leave(acting):
-    with acting(CIRCLE, OLGA), pytest.raises(erasure.LastAdmin):
+    with acting(CIRCLE, OLGA), pytest.raises(roles.LastAdmin):
         erasure.erase(OLGA.id, reason="tired")
 
 

@@ -1,5 +1,6 @@
 """Operators' second factor: half a session reaches nothing, each code counts once, what matters is asked for again."""
 
+import json
 import re
 
 import pyotp
@@ -27,7 +28,7 @@ def post(browser, url, page="/account", **data):
     return browser.post(url, data={**data, "csrf_token": token}, csrf=False)
 
 
-def enrol(browser, page="/account"):
+def enrol(browser, page="/second/new"):
     """Set up an app; returns its secret and the recovery codes."""
     answer = post(browser, "/second/start", page)
     assert answer.location.startswith("/second/app")
@@ -58,10 +59,10 @@ def test_half_a_session_reaches_nothing_but_the_second_step(visitor, operator, r
         answer = browser.get(url)
         assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/second")
     before = ask("SELECT count(*) FROM tenants")
-    assert post(browser, "/tenants/new", "/second", name="X").location.startswith("/second")
-    assert post(browser, "/account/codes", "/second").location.startswith("/second")
+    assert post(browser, "/tenants/new", "/second/new", name="X").location.startswith("/second")
+    assert post(browser, "/account/codes", "/second/new").location.startswith("/second")
     assert ask("SELECT count(*) FROM tenants") == before
-    _, codes = enrol(browser, "/second")
+    _, codes = enrol(browser)
     assert len(codes) == 10
     assert browser.get("/tenants").status_code == 200
 
@@ -83,6 +84,56 @@ def test_the_app_is_asked_for_and_a_code_counts_once(visitor, inside):
     assert other.submit("/second", form="proof", code=code).status_code == 422
     other.set_cookie("sid", half, domain=OPS)
     assert other.get("/tenants").location.startswith("/login")
+
+
+def test_half_a_session_makes_no_factor_where_there_is_one_to_show(visitor, inside):
+    """S4: with a password alone nobody puts an app of their own, or a passkey, beside the passkey that is there.
+
+    Seen red with the door to the app asking only whether the session is half.
+    """
+    ask(
+        "INSERT INTO operator_passkeys (id, operator_id, name, credential_id, public_key, sign_count, transports, rp_id)"
+        " SELECT gen_random_uuid(), id, 'Key', 'k', 'p', 0, '', 'another.host' FROM operators"
+    )
+    browser = visitor(OPS)
+    enter(browser)
+    for url in ("/second/start", "/second/app", "/second/passkeys"):
+        assert post(browser, url, "/second").location.partition("?")[0] == "/second"
+    assert browser.get("/second/new").location == "/second"
+    assert post(browser, "/passkeys/options", "/second", purpose="register").status_code == 403
+    assert ask("SELECT count(*) FROM operator_factors") == [(0,)]
+    answer = json.loads(post(browser, "/passkeys/options", "/second", purpose="second").text)
+    assert answer["allowCredentials"] == []  # the passkey is another host's; it is not asked for here
+
+
+def test_the_door_says_of_nobody_whether_they_have_a_passkey(visitor, inside):
+    """S7: somebody unknown is asked for a passkey that does not exist, the same one each time."""
+    browser = visitor(OPS)
+    asked = [
+        json.loads(post(browser, "/passkeys/options", "/login", purpose="sign_in", email=email).text)[
+            "allowCredentials"
+        ]
+        for email in ("nobody@krug.example", OPERATOR_EMAIL, "nobody@krug.example")
+    ]
+    assert [len(keys) for keys in asked] == [1, 1, 1]
+    assert asked[0] == asked[2] != asked[1]
+    for said in ("", "{}", "[]", "x" * 30_000, '{"id": "a", "rawId": "YQ", "type": "public-key", "response": {}}'):
+        assert post(browser, "/login/passkey", "/login", credential=said).status_code == 422
+
+
+def test_of_two_factors_the_last_one_stays_where_it_is_required(app, inside, required):
+    """The recovery codes go with the last factor and not before."""
+    enrol(inside)
+    ((key,),) = ask(
+        "INSERT INTO operator_passkeys (id, operator_id, name, credential_id, public_key, sign_count, transports, rp_id)"
+        " SELECT gen_random_uuid(), id, 'Key', 'k', 'p', 0, '', 'ops.localhost' FROM operators RETURNING id"
+    )
+    post(inside, "/account/removal")
+    assert ask("SELECT count(*) FROM operator_factors") == [(0,)]
+    post(inside, f"/account/passkeys/{key}/removal")
+    assert ask("SELECT count(*) FROM operator_passkeys") == [(1,)]
+    assert ask("SELECT count(*) FROM operator_recovery_codes") == [(10,)]
+    assert "Every operator needs a second factor here." in inside.get("/account").text
 
 
 def test_a_recovery_code_opens_once(visitor, inside):

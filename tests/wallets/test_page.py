@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -63,6 +64,20 @@ def lines(client, query=""):
     answer = client.get(f"/me/wallet?format=csv{query}")
     assert answer.status_code == 200
     return list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+
+
+def test_the_sheet_for_paper_adds_up_the_oldest_first(story, sign_in):
+    """What was there before, both sums and what is there after; with a filter no balances are claimed."""
+    client = sign_in(ALICE)
+    page = client.get("/me/wallet?format=paper").text
+    sums = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr><td colspan.*?</tr>", page)]
+    assert sums == [["Before", "0.00"], ["Received", "64.30"], ["Spent", "and", "burnt", "−30.00"], ["After", "34.30"]]
+    assert page.index("37.20") < page.index("A birthday")
+    assert 'aria-label="Main"' not in page
+    part = client.get("/me/wallet?format=paper&f.direction=in").text
+    assert "these are not all movements" in part
+    assert ">After<" not in part
+    assert sign_in(EVE).get("/me/wallet?format=paper").status_code == 200
 
 
 def test_a_new_members_wallet_says_where_the_first_bonus_comes_from(sign_in):

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
 
 from portal.extensions import db
-from portal.identity import access, factors, onward, passkeys, second, sessions, stepup
+from portal.identity import access, factors, onward, passkeys, second, sessions, signing, stepup
 from portal.identity.failures import TooManyTries
 from portal.identity.forms import ProofForm
 from portal.identity.limits import TRIES_AN_ADDRESS, limited
@@ -117,14 +117,14 @@ def resume() -> Any:
 @limited(TRIES_AN_ADDRESS)
 def passkey_options() -> Response:
     """What a browser is asked to sign: `purpose` is sign_in (for anybody), second, confirm or register."""
-    purpose = request.form.get("purpose", passkeys.SIGN_IN)
-    if purpose == passkeys.SIGN_IN:
+    purpose = request.form.get("purpose", signing.SIGN_IN)
+    if purpose == signing.SIGN_IN:
         body = passkeys.to_sign_in(request.form.get("email", ""))
-    elif purpose == passkeys.SECOND and g.get("half"):
+    elif purpose == signing.SECOND and g.get("half"):
         body = passkeys.to_prove(purpose, g.half.user_id)
-    elif purpose == passkeys.CONFIRM and current_user.is_authenticated:
+    elif purpose == signing.CONFIRM and current_user.is_authenticated:
         body = passkeys.to_prove(purpose, current_user.id)
-    elif purpose == passkeys.REGISTER and (user_id := enrolling()):
+    elif purpose == signing.REGISTER and (user_id := enrolling()):
         body = passkeys.to_register(db.session.scalars(select(User).where(User.id == user_id)).one())
     else:
         abort(403)
@@ -163,7 +163,7 @@ def enrolling() -> Any:
 
 def _ask_second(form: ProofForm, offered: list[str], ahead: str | None, refusal: str = "", status: int = 200) -> Any:
     elsewhere = sorted(
-        {m.rp_id for m in factors.methods(g.half.user_id) if m.kind == factors.PASSKEY} - {passkeys.rp_id()}
+        {m.rp_id for m in factors.methods(g.half.user_id) if m.kind == factors.PASSKEY} - {signing.rp_id()}
     )
     return render(
         "identity/second.html",

@@ -7,7 +7,7 @@ from flask_babel import gettext
 from sqlalchemy import Select, select
 from werkzeug.wrappers import Response
 
-from portal.identity import labels
+from portal.identity import labels, roles
 from portal.identity.stepup import fresh, fresh_to_write
 from portal.invitations import service
 from portal.invitations.forms import PostForm
@@ -25,8 +25,7 @@ from portal.web.lookup import get_or_404
 @fresh_to_write
 def invitations() -> Response:
     """Who was asked to work here, and asking one more."""
-    roles = [(role, labels.role(role)) for role in BUSINESS_ROLES]
-    form = PostForm(g.business.id, roles, locations_of(g.business.id))
+    form = PostForm(g.business.id, _roles(), locations_of(g.business.id))
     if request.method == "POST" and (led := listing.invite(form, _list())) is not None:
         return led
     status = 422 if form.errors else 200
@@ -54,6 +53,14 @@ def withdraw(invitation_id: UUID) -> Response:
     row = get_or_404(_own(), invitation_id)
     said = gettext("Withdrawn: the link opens nothing any more.")
     return listing.told(lambda: service.withdraw(invitation_id), row, said, _list())
+
+
+def _roles() -> list[tuple[str, str]]:
+    """What may be offered here: the frozen roles and the circle's own, none with more than the inviter may do."""
+    here = g.business.id
+    frozen = [(name, labels.role(name)) for name, may in BUSINESS_ROLES.items() if roles.may_give(may, here)]
+    own = [one for one in roles.custom_roles() if one.reach == "business" and roles.may_give(one.permissions, here)]
+    return [*frozen, *((str(one.id), one.name) for one in own)]
 
 
 def _own() -> Select[Invitation]:

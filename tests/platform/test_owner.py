@@ -1,0 +1,108 @@
+"""The operator changes a tenant's owner: who is told, what is written down, who can be taken away and who cannot."""
+
+import pytest
+from sqlalchemy import select
+
+from portal.identity import queries, roles, service
+from portal.kernel.audit import AuditEntry
+from portal.leaving import erasure
+from portal.messages.models import Notification
+from portal.tenants.owner import owner_of
+from tests.cast import ALICE, BOB, CIRCLE, OLGA
+from tests.platform.test_operator import ask
+from tests.platform.test_second_factor import post
+from tests.platform.test_tenants import page_of
+
+pytestmark = pytest.mark.commits
+
+
+def change(browser, email, **more):
+    return browser.submit(page_of(browser), form="owner-form", email=email, **more)
+
+
+def owner(acting):
+    with acting(CIRCLE):
+        return owner_of()
+
+
+def told(seen_by, person):
+    with seen_by(CIRCLE) as session:
+        facts = session.scalars(select(Notification.data).where(Notification.member_id == person.id))
+        return {(fact["how"], fact["role"]) for fact in facts}
+
+
+def roles_of(acting, person):
+    with acting(CIRCLE):
+        return set(queries.tenant_roles(person.id))
+
+
+def test_the_new_owner_is_an_admin_and_the_former_one_is_not_unless_asked(inside, acting, deliver, seen_by):
+    """Both are told, both logs have it, and the room's log names nobody but by ids (D2)."""
+    assert change(inside, OLGA.email).status_code == 303
+    assert change(inside, ALICE.email.upper()).status_code == 303
+    assert owner(acting) == ALICE.id
+    assert (roles_of(acting, ALICE), roles_of(acting, OLGA)) == ({"admin"}, set())
+    assert change(inside, OLGA.email, keep="y").status_code == 303
+    assert (owner(acting), roles_of(acting, ALICE), roles_of(acting, OLGA)) == (OLGA.id, {"admin"}, {"admin"})
+    deliver()
+    for person in (ALICE, OLGA):
+        assert told(seen_by, person) == {("given", "tenant_owner"), ("taken", "tenant_owner")}
+    rows = ask("SELECT detail FROM platform_audit WHERE action = 'tenant.change_owner' ORDER BY seq")
+    assert [row[0]["owner"] for row in rows] == [str(p.id) for p in (OLGA, ALICE, OLGA)]
+    assert rows[1][0]["former"] == str(OLGA.id)
+    assert ALICE.email not in str(rows)
+    with seen_by(CIRCLE) as session:
+        acts = session.execute(
+            select(AuditEntry.actor_kind, AuditEntry.object_id).where(AuditEntry.action == "tenant.change_owner")
+        ).all()
+    assert [tuple(act) for act in acts] == [("operator", CIRCLE.id)] * 3
+
+
+def test_a_stranger_is_invited_and_once_more_until_they_came(inside, acting, deliver, sink):
+    """The former owner stays until the operator says otherwise: it was `keep`."""
+    change(inside, OLGA.email)
+    assert change(inside, "new.owner@krug.example", keep="y").status_code == 303
+    deliver()
+    (first,) = sink.at("new.owner@krug.example")
+    assert "/begin/" in first.get_body(("plain",)).get_content()
+    assert change(inside, "new.owner@krug.example", keep="y").status_code == 303
+    deliver()
+    assert len(sink.at("new.owner@krug.example")) == 2
+    assert roles_of(acting, OLGA) == {"admin"}
+
+
+def test_nobody_in_the_circle_takes_the_owner_away(inside, acting):
+    """Seen red without the owner's line in `roles.refuse_last_admin`: another admin took the role, stopped and erased."""
+    change(inside, OLGA.email)
+    with acting(CIRCLE):
+        roles.grant_role(ALICE.id, "admin")
+    with acting(CIRCLE, ALICE), pytest.raises(roles.LastAdmin, match="owner"):
+        roles.take_role(OLGA.id, "admin")
+    with acting(CIRCLE, ALICE), pytest.raises(roles.LastAdmin, match="owner"):
+        service.suspend(OLGA.id, reason="x")
+    with acting(CIRCLE, ALICE), pytest.raises(roles.LastAdmin, match="owner"):
+        erasure.erase(OLGA.id, reason="asked")
+    change(inside, ALICE.email)
+    with acting(CIRCLE), pytest.raises(roles.LastAdmin, match="owner"):
+        roles.take_role(ALICE.id, "admin")
+
+
+@pytest.mark.parametrize(
+    ("email", "said"), [(OLGA.email, "is the owner already"), (BOB.email, "is stopped here"), ("no mail", "E-mail")]
+)
+def test_what_cannot_be_is_refused(inside, acting, email, said):
+    change(inside, OLGA.email)
+    with acting(CIRCLE):
+        service.suspend(BOB.id, reason="x")
+    answer = change(inside, email)
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert owner(acting) == OLGA.id
+
+
+def test_it_asks_who_the_operator_is(inside, acting):
+    """A proof of the last five minutes, as for all that changes a tenant."""
+    ask("UPDATE operator_sessions SET proved_at = clock_timestamp() - interval '6 minutes'")
+    answer = post(inside, page_of(inside) + "/owner", email=ALICE.email)
+    assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/confirm")
+    assert owner(acting) is None
