@@ -1,0 +1,1 @@
+from tests.imports.conftest import bring  # noqa: F401  a fixture
