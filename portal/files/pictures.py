@@ -1,10 +1,14 @@
 """Pictures that people send are drawn anew before they are kept: nothing of the file but its pixels survives (B9).
 
 No place or camera (EXIF) stays in them, no second file hides behind the picture, and a picture that would unpack into
-more than `MOST_PIXELS` is refused before it is unpacked.
+more than `MOST_PIXELS` is refused before it is unpacked. One is drawn at a time in a process, made smaller before anything else:
+forty million pixels in full colour are 160 MB.
 """
 
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import IO
@@ -17,6 +21,7 @@ from portal.files.service import MIB, FileRefused, FileTooLarge
 
 MOST_BYTES = 10 * MIB
 MOST_PIXELS = 40_000_000
+WORKED_ON = 2_400  # pixels of the longest side that is worked on
 HALF = 128  # of an alpha channel's 256 steps
 LIGHT_INK = 170  # of 255: lighter than this it does not show on white
 KINDS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP", "image/gif": "GIF"}
@@ -56,16 +61,16 @@ def read(stream: IO[bytes]) -> bytes:
 
 def square(data: bytes, part: Square, side: int) -> bytes:
     """A square picture of `side` pixels as WebP. Raises `FileRefused`."""
-    picture = _opened(data).convert("RGBA")
-    picture = picture.crop(part.box(*picture.size)).resize((side, side), Image.Resampling.LANCZOS)
-    return _written(picture, "WEBP", quality=86, method=4)
+    with _opened(data) as opened:
+        picture = opened.crop(part.box(*opened.size)).resize((side, side), Image.Resampling.LANCZOS)
+        return _written(picture, "WEBP", quality=86, method=4)
 
 
 def contained(data: bytes, width: int, height: int) -> "Kept":
     """The whole picture as PNG, made smaller to lie inside `width` × `height` pixels. Raises `FileRefused`."""
-    picture = _opened(data).convert("RGBA")
-    picture.thumbnail((width, height), Image.Resampling.LANCZOS)
-    return Kept(_written(picture, "PNG", optimize=True), picture.width, picture.height, _plate(picture))
+    with _opened(data) as picture:
+        picture.thumbnail((width, height), Image.Resampling.LANCZOS)
+        return Kept(_written(picture, "PNG", optimize=True), picture.width, picture.height, _plate(picture))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +97,40 @@ def _plate(picture: Image.Image) -> str:
 
 def redrawn(data: bytes, longest: int) -> bytes:
     """The picture as JPEG, no side longer than `longest`; for documents, where nothing may be cut off."""
-    picture = _opened(data).convert("RGB")
-    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    return _written(picture, "JPEG", quality=88)
+    with _opened(data) as picture:
+        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        return _written(picture.convert("RGB"), "JPEG", quality=88)
 
 
-def _opened(data: bytes) -> Image.Image:
+_one = threading.Lock()
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The picture the right way up, in RGBA, no side longer than `WORKED_ON`; nobody else draws meanwhile."""
     kind = KINDS.get(kind_of(data[:4096]))
     if kind is None and b"<svg" in data[:4096].lower():
         raise FileRefused(gettext("SVG is not taken, since it can carry a program. Save it as PNG and send that."))
     if kind is None:
         raise FileRefused(gettext("Send a picture: JPEG, PNG or WebP. Nothing was saved."))
+    with _one:
+        yield _read(data, kind)
+
+
+def _read(data: bytes, kind: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(BytesIO(data), formats=[kind])
+            picture: Image.Image = Image.open(BytesIO(data), formats=[kind])
             if picture.width * picture.height > MOST_PIXELS:
                 raise FileRefused(gettext("The picture has too many pixels. Make it smaller and send it again."))
-            picture.load()
-            return ImageOps.exif_transpose(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+            if max(picture.size) > WORKED_ON:
+                picture = picture if picture.mode in {"RGB", "RGBA", "L", "LA"} else picture.convert("RGBA")
+                picture.thumbnail((WORKED_ON, WORKED_ON), Image.Resampling.LANCZOS)
+            return ImageOps.exif_transpose(picture).convert("RGBA")
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise FileRefused(gettext("The picture has too many pixels. Make it smaller and send it again.")) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise FileRefused(gettext("The picture cannot be read. Nothing was saved.")) from error
 
 

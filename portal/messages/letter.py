@@ -142,5 +142,5 @@ def _colours() -> dict[str, str]:
 
 
 def _line(text: str) -> str:
-    """One line of a header: nothing typed into a name can begin another (B5)."""
-    return " ".join(text.split())
+    """One line of a header: nothing typed into a name can begin another, or is read as an encoded word (B5)."""
+    return " ".join(text.split()).replace("=?", "= ?")

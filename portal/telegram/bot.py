@@ -15,7 +15,8 @@ R = TypeVar("R")
 PATIENCE_S = 10
 TOKEN = re.compile(r"[1-9][0-9]{2,15}:[A-Za-z0-9_-]{20,80}", re.ASCII)
 os.environ.setdefault("PTB_TIMEDELTA", "1")  # else the library warns of what it will change
-logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines hold the address, and that holds the token
+for _talker in ("httpx", "httpcore", "telegram"):  # their lines hold the address, and that holds the token
+    logging.getLogger(_talker).setLevel(logging.WARNING)
 
 
 class BotRefused(PortalError):
