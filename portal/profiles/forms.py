@@ -5,10 +5,10 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, DateField, FloatField, SelectMultipleField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import Length, NumberRange, Optional
+from wtforms.validators import DataRequired, Length, NumberRange, Optional
 
 from portal.profiles.service import SHOWN
-from portal.web.forms import PortalForm, no_nul
+from portal.web.forms import REQUIRED, PortalForm, no_nul
 
 LONGEST, LONGEST_ABOUT = 80, 500
 
@@ -29,6 +29,7 @@ class AboutForm(PortalForm):
     last_name = StringField(_l("Last name"), [Optional(), no_nul, Length(max=LONGEST)])
     display_name = StringField(_l("Name that others see"), [Optional(), no_nul, Length(max=LONGEST)])
     born_on = DateField(_l("Birthday"), [Optional()], render_kw={"autocomplete": "bday"})
+    birthday_shared = BooleanField(_l("Shops where I buy may see the day, without the year"))
     about = TextAreaField(
         _l("A few words about me"), [Optional(), no_nul, Length(max=LONGEST_ABOUT)], render_kw={"rows": 3}
     )
@@ -46,6 +47,13 @@ class AboutForm(PortalForm):
         """Show a refusal of the service on its field."""
         name = {"profile.birthday_refused": "born_on"}.get(error.code, "handle")
         self[name].errors = [error.message]
+
+
+class BirthdayForm(PortalForm):
+    """A birthday put right by staff."""
+
+    born_on = DateField(_l("Birthday"), [Optional()])
+    reason = StringField(_l("Reason"), [DataRequired(REQUIRED), no_nul, Length(max=300)], render_kw={"maxlength": 300})
 
 
 class PartForm(PortalForm):

@@ -28,6 +28,7 @@ class Profile(TenantOwned, Model):
     display_name: Mapped[str] = mapped_column(server_default="", info=pii("erase"))
     about: Mapped[str] = mapped_column(server_default="", info=pii("erase"))
     born_on: Mapped[date | None] = mapped_column(Date, info=pii("erase"))
+    birthday_shared: Mapped[bool] = mapped_column(server_default=text("false"), info=pii("export"))
     avatar_id: Mapped[UUID | None]
     public: Mapped[bool] = mapped_column(server_default=text("false"))
     shows: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{avatar}", info=pii("export"))

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import IO
 from uuid import UUID
 
+from flask import g
 from flask_babel import gettext
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +17,7 @@ from portal.files import pictures
 from portal.files import service as files
 from portal.identity import contacts
 from portal.identity.models import User
-from portal.identity.service import locked
+from portal.identity.service import OwnAccount, ReasonMissing, locked
 from portal.kernel import clock
 from portal.kernel.commands import command, journal
 from portal.kernel.errors import PortalError
@@ -42,6 +43,10 @@ class BirthdayRefused(PortalError):
     code = "profile.birthday_refused"
 
 
+class BirthdayStands(BirthdayRefused):
+    """A member says their birthday once; staff corrects it, so that nobody has two presents a year."""
+
+
 class HandleMissing(PortalError):
     """A public page needs an address."""
 
@@ -52,7 +57,14 @@ def of(member_id: UUID) -> Profile:
     """A member's profile; an empty one, not yet stored, for somebody who never wrote anything."""
     found = db.session.scalars(select(Profile).where(Profile.id == member_id)).one_or_none()
     return found or Profile(
-        id=member_id, first_name="", last_name="", display_name="", about="", public=False, shows=["avatar"]
+        id=member_id,
+        first_name="",
+        last_name="",
+        display_name="",
+        about="",
+        birthday_shared=False,
+        public=False,
+        shows=["avatar"],
     )
 
 
@@ -68,8 +80,12 @@ def edit_profile(
     handle: str | None,
     public: bool,
     shows: list[str],
+    birthday_shared: bool = False,
 ) -> None:
-    """What a member says of themselves. Raises `HandleRefused`, `HandleMissing`, `BirthdayRefused` and `levels.LevelMissing`."""
+    """What a member says of themselves. The birthday is said once: None leaves it as it is.
+
+    Raises `HandleRefused`, `HandleMissing`, `BirthdayRefused`, `BirthdayStands` and `levels.LevelMissing`.
+    """
     member = locked(member_id)
     chosen = _handle(member, handle)
     if public and not chosen:
@@ -77,13 +93,13 @@ def edit_profile(
     if public:
         levels.require(member_id, "profile.public")
     profile = _stored(member_id)
-    today = clock.now().date()
-    if born_on and not (today.year - OLDEST <= born_on.year and born_on <= today):
-        raise BirthdayRefused(gettext("Nobody here was born on that day."))
+    if born_on and profile.born_on and born_on != profile.born_on:
+        raise BirthdayStands(gettext("Your birthday is set already. Ask the staff if it is wrong."))
+    born_on = _possible(born_on or profile.born_on)
     member.username = chosen
     profile.first_name, profile.last_name = contacts.plain_text(first_name), contacts.plain_text(last_name)
     profile.display_name, profile.about = contacts.plain_text(display_name), about.strip()
-    profile.born_on, profile.public = born_on, public
+    profile.born_on, profile.birthday_shared, profile.public = born_on, birthday_shared, public
     profile.shows = [name for name in SHOWN if name in shows]
     if not (db.session.is_modified(profile) or db.session.is_modified(member) or profile in db.session.new):
         journal().unchanged()
@@ -94,6 +110,33 @@ def edit_profile(
     except IntegrityError as error:  # somebody took it a moment ago
         raise HandleRefused(gettext("This address is taken. Try another."), field="handle") from error
     journal().about("member", member_id)
+
+
+@command("profile.correct_birthday")
+def correct_birthday(member_id: UUID, born_on: date | None, *, reason: str) -> None:
+    """Staff puts a member's birthday right, or takes it away; the member may say it anew then.
+
+    Raises `BirthdayRefused`, `ReasonMissing` and `OwnAccount`.
+    """
+    if member_id == g.get("actor_id"):
+        raise OwnAccount(gettext("Somebody else has to correct your own birthday."))
+    if not reason.strip():
+        raise ReasonMissing(gettext("Say how you know it."))
+    locked(member_id)
+    profile = _stored(member_id)
+    if profile.born_on == _possible(born_on):
+        journal().unchanged()
+        return
+    profile.born_on, profile.updated_at = born_on, clock.now()
+    journal().about("member", member_id)
+    journal().reason(reason.strip())
+
+
+def _possible(born_on: date | None) -> date | None:
+    today = clock.now().date()
+    if born_on and not (today.year - OLDEST <= born_on.year and born_on <= today):
+        raise BirthdayRefused(gettext("Nobody here was born on that day."))
+    return born_on
 
 
 def set_avatar(member_id: UUID, stream: IO[bytes], part: pictures.Square = pictures.CENTRE) -> UUID:

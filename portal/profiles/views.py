@@ -13,16 +13,21 @@ from portal.extensions import db
 from portal.files import service as files
 from portal.files.pictures import Square
 from portal.identity.models import User
+from portal.identity.stepup import fresh_to_write
+from portal.identity.views.member import touchable
+from portal.kernel import clock
 from portal.kernel.authz import LOGIN, PUBLIC, Permission, PortalBlueprint
 from portal.kernel.errors import PortalError
+from portal.kernel.reads import written_down
 from portal.profiles import birthdays, service
-from portal.profiles.forms import AboutForm, PartForm
+from portal.profiles.forms import AboutForm, BirthdayForm, PartForm
 from portal.profiles.models import Profile
 from portal.web.fragments import render
 from portal.web.security import reading
 
 profiles = PortalBlueprint("profiles", __name__, room="member")
 admin = PortalBlueprint("profiles_admin", __name__, room="admin", url_prefix="/admin/members")
+desk = PortalBlueprint("profiles_desk", __name__, room="desk", url_prefix="/desk/<business>")
 public = PortalBlueprint("profiles_public", __name__, room="public")
 
 
@@ -43,6 +48,7 @@ def about() -> Any:
             display_name=form.display_name.data or "",
             about=form.about.data or "",
             born_on=form.born_on.data,
+            birthday_shared=bool(form.birthday_shared.data),
             handle=form.handle.data,
             public=bool(form.public.data),
             shows=form.shows.data or [],
@@ -156,6 +162,7 @@ def _page(form: AboutForm, *, status: int = 200, picture_error: str = "") -> Any
         part=PartForm(formdata=None),
         picture=profile.avatar_id,
         picture_error=picture_error,
+        born_on=profile.born_on,
         base=g.tenant.base_url,
         page=url_for("profiles_public.person", handle=handle) if handle else "",
     )
@@ -164,4 +171,44 @@ def _page(form: AboutForm, *, status: int = 200, picture_error: str = "") -> Any
 @admin.route("/birthdays", permission=Permission.MEMBERS_READ)
 def birthdays_soon() -> Any:
     """Whose birthday it is this week."""
-    return render("profiles/birthdays.html", people=birthdays.this_week())
+    return _birthdays("layouts/admin.html", birthdays.this_week())
+
+
+@desk.route("/birthdays", permission=Permission.PURCHASES_READ)
+def birthdays_here() -> Any:
+    """Whose birthday it is this week, of those who buy here and let shops know."""
+    return _birthdays("layouts/partner.html", birthdays.this_week(g.business.id))
+
+
+@admin.route("/<uuid:member_id>/birthday", methods=["GET", "POST"], permission=Permission.MEMBERS_UPDATE)
+@fresh_to_write
+def correct_birthday(member_id: UUID) -> Any:
+    """A birthday put right by staff, with a reason; whoever opens this sees the year, and stands in the log (AUD-2)."""
+    found = touchable(member_id)
+    if reading():
+        written_down("member.read_birthday", about=("member", member_id))
+        return _birthday(found, BirthdayForm(formdata=None, data={"born_on": birthdays.of(member_id)}))
+    form = BirthdayForm()
+    if not form.validate():
+        return _birthday(found, form, status=422)
+    try:
+        service.correct_birthday(member_id, form.born_on.data, reason=form.reason.data or "")
+    except PortalError as error:
+        form.born_on.errors = [error.message]
+        return _birthday(found, form, status=422)
+    flash(gettext("The birthday is saved."))
+    return redirect(url_for("identity_admin.member", member_id=member_id), code=303)
+
+
+def _birthday(found: User, form: BirthdayForm, *, status: int = 200) -> Any:
+    return render("profiles/birthday.html", status=status, member=found, form=form)
+
+
+def _birthdays(layout: str, people: list[birthdays.Birthday]) -> Any:
+    return render(
+        "profiles/birthdays.html",
+        layout=layout,
+        people=people,
+        today=clock.today(g.tenant.timezone),
+        admin=layout == "layouts/admin.html",
+    )

@@ -88,6 +88,7 @@ def _desk(business: Any) -> list[tuple[str, list[Link]]]:
                 ("analytics_desk.dashboard", "layout-dashboard", gettext("Dashboard"), P.DESK_READ),
                 ("purchases_desk.purchases", "coin", gettext("Purchases"), P.PURCHASES_READ),
                 ("reports_desk.purchases", "file-spreadsheet", gettext("Reports"), P.PURCHASES_EXPORT),
+                ("profiles_desk.birthdays_here", "gift", gettext("Birthdays"), P.PURCHASES_READ),
                 business=business,
             ),
         ),

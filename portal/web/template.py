@@ -37,6 +37,8 @@ def init_app(app: Flask) -> None:
         day=day,
         day_short=day_short,
         day_number=day_number,
+        day_of_year=day_of_year,
+        weekday=weekday,
         month=month,
         datetime_=moment,
         time_=clock_time,
@@ -102,6 +104,16 @@ def day(value: datetime | date) -> str:
 def day_short(value: datetime | date) -> str:
     """A day in few letters, without the year: 3 Dec."""
     return format_date(value, "d MMM")
+
+
+def day_of_year(value: date) -> str:
+    """A day of any year: 3 December."""
+    return format_date(value, "d MMMM")
+
+
+def weekday(value: date) -> str:
+    """A day of these weeks: Thursday, 3 December."""
+    return format_date(value, "EEEE, d MMMM")
 
 
 def day_number(value: datetime) -> str:

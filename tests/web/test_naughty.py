@@ -85,6 +85,7 @@ HELD = {  # fields held to a form, and texts of an act that is done once: refuse
     "about-form.handle": (ALICE, "/me/about", {}),
     "add-passkey.name": (ALICE, "/me/security/second", {}),
     "adjust.reason": (OLGA, MEMBER, {"way": "give", "amount": "1"}),
+    "birthday.reason": (OLGA, f"{MEMBER}/birthday", {"born_on": "1990-02-28"}),
     "brand-form.hex": (OLGA, "/admin/settings/brand", {"mark": "ring"}),
     "business-form.slug": (OLGA, "/admin/businesses/new", {**RULES, "name": "New"}),
     "closure-form.reason": (OLGA, SHOP, {}),

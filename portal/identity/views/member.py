@@ -34,7 +34,7 @@ def member(member_id: UUID) -> Any:
 @admin.route("/<uuid:member_id>/contacts", methods=["GET", "POST"], permission=P.MEMBERS_UPDATE)
 @fresh_to_write
 def contacts_of(member_id: UUID) -> Any:
-    found = _touchable(member_id)
+    found = touchable(member_id)
     if reading():
         _contacts_read(member_id)
     form = ContactsForm(obj=found)
@@ -60,7 +60,7 @@ def show_contacts(member_id: UUID) -> Any:
 
 @admin.route("/<uuid:member_id>/suspension", methods=["POST"], permission=P.MEMBERS_UPDATE)
 def suspend(member_id: UUID) -> Any:
-    found = _touchable(member_id)
+    found = touchable(member_id)
     if member_id == current_user.id:
         raise service.OwnAccount(gettext("You cannot suspend yourself."))
     form = SuspensionForm()
@@ -72,7 +72,7 @@ def suspend(member_id: UUID) -> Any:
 
 @admin.route("/<uuid:member_id>/suspension/end", methods=["POST"], permission=P.MEMBERS_UPDATE)
 def reinstate(member_id: UUID) -> Any:
-    found = _touchable(member_id)
+    found = touchable(member_id)
     service.unsuspend(member_id)
     return _done(member_id, gettext("%(name)s is open again.", name=found.name))
 
@@ -101,7 +101,7 @@ def look(member_id: UUID) -> Any:
 @admin.route("/<uuid:member_id>/sessions/end", methods=["POST"], permission=P.MEMBERS_UPDATE)
 def end_sessions(member_id: UUID) -> Any:
     """Sign a member out everywhere: a lost telephone, a strange device."""
-    found = _touchable(member_id)
+    found = touchable(member_id)
     service.end_sessions(member_id)
     return _done(member_id, gettext("%(name)s is signed out everywhere.", name=found.name))
 
@@ -147,7 +147,7 @@ def _contacts_read(member_id: UUID) -> None:
     written_down("member.read_contacts", about=("member", member_id))
 
 
-def _touchable(member_id: UUID) -> User:
+def touchable(member_id: UUID) -> User:
     """The member; an account with a role over the community is changed by an admin only."""
     found: User = get_or_404(User, member_id)
     if queries.tenant_roles(member_id) and not current_user.may(P.SETTINGS_UPDATE):
@@ -162,6 +162,7 @@ def _done(member_id: UUID, told: str) -> Any:
 
 def _page(found: User, *, status: int = 200, fragment: str = "timeline", revealed: bool = False, **forms: Any) -> Any:
     from portal.loyalty.progress import progress
+    from portal.profiles import birthdays
     from portal.wallets.queries import balances
 
     kind = request.args.get("f.kind", "")
@@ -186,6 +187,7 @@ def _page(found: User, *, status: int = 200, fragment: str = "timeline", reveale
         phone=contacts.shown_phone(found.phone) if revealed else contacts.hidden_phone(found.phone),
         email=found.email if revealed else contacts.hidden_email(found.email),
         revealed=revealed,
+        born_on=birthdays.of(found.id),
         joined_via=labels.joined_via(found.joined_via),
         balances=balances(found.id),
         place=place,
