@@ -10,7 +10,9 @@ from tinyhtml5 import parser as html5
 
 VOID_OF_LABEL = {"hidden", "submit", "button", "image", "reset"}
 # what differs from one showing of a page to the next: CSRF tokens, nonces, the number of an error
-EPHEMERAL = re.compile(r'[\w-]{20,}\.[\w-]{6}\.[\w-]{20,}|(?<=")[\w-]{22}(?=")|(?<=: )[0-9a-f-]{36}(?=</p>)')
+EPHEMERAL = re.compile(
+    r'(?<![\w-])[\w-]{20,200}\.[\w-]{6}\.[\w-]{20,60}|(?<=")[\w-]{22}(?=")|(?<=: )[0-9a-f-]{36}(?=</p>)'
+)
 _valid = set()  # pages of this run found valid, without what is ephemeral
 
 

@@ -96,10 +96,16 @@ BEGIN
 END $$;
 
 -- The last thing of a command: its audit entry, its messages and their deliveries. `b` is what `books.of` makes; `p_balance`,
--- where it is not null, is written into the first message.
+-- where it is not null, is written into the first message. `answer` is what the caller of the API gets again; a call that
+-- changed nothing has that alone.
 CREATE OR REPLACE FUNCTION portal.books_write(t uuid, b jsonb, p_balance bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE actor uuid := (b ->> 'actor')::uuid; asked text := b ->> 'request'; m jsonb; s bigint; n int := 0; data jsonb;
 BEGIN
+    IF b ? 'answer' THEN
+        UPDATE public.idempotency_keys k SET status = (b -> 'answer' ->> 'status')::int, response = b -> 'answer' -> 'response'
+         WHERE k.tenant_id = t AND k.id = (b -> 'answer' ->> 'id')::uuid;
+    END IF;
+    IF NOT b ? 'entry' THEN RETURN; END IF;
     INSERT INTO public.audit_entries (tenant_id, id, action, actor_id, actor_kind, on_behalf_of, object_type, object_id, business_id,
                                       changes, reason, ip, request_id, occurred_at)
     VALUES (t, (b ->> 'entry')::uuid, b ->> 'action', actor, b ->> 'actor_kind', (b ->> 'behalf')::uuid, b ->> 'object_type',

@@ -37,9 +37,6 @@ _STORED = driver_sql("""
 SELECT request_hash, request_fields, response FROM idempotency_keys
  WHERE tenant_id = :tenant AND principal_id = :principal AND route = :route AND key = :key
 """)
-_KEEP = driver_sql("""
-UPDATE idempotency_keys SET status = :status, response = cast(:response AS jsonb) WHERE tenant_id = :tenant AND id = :id
-""")
 _PURGE = text("DELETE FROM idempotency_keys WHERE tenant_id = :tenant AND at < :before")
 
 
@@ -66,7 +63,7 @@ class Answer:
 
 
 def once(route: str, key: str, effect: Callable[[], tuple[dict[str, Any], bool]]) -> Answer:
-    """Inside a command: the stored answer of this key, or the effect's, stored.
+    """Inside an outermost command: the stored answer of this key, or the effect's, stored with the command's books.
 
     `effect` returns the body and whether it was itself a replay (the same external_id under another key). Raises
     `IdempotencyMismatch`.
@@ -87,10 +84,7 @@ def once(route: str, key: str, effect: Callable[[], tuple[dict[str, Any], bool]]
         return Answer(stored.response, replayed=True)
     body, replayed = effect()
     body = json.loads(json.dumps(body, default=plain))
-    run(
-        _KEEP,
-        {"tenant": mine["tenant"], "id": row_id, "status": 200 if replayed else 201, "response": json.dumps(body)},
-    )
+    journal().answer = {"id": row_id, "status": 200 if replayed else 201, "response": body}
     return Answer(body, replayed)
 
 

@@ -1,4 +1,4 @@
-"""The last statement of a command: its audit entry, its messages and their deliveries, in one round trip."""
+"""The last statement of a command: its audit entry, messages, deliveries and the answer to repeat, in one round trip."""
 
 import json
 from dataclasses import fields
@@ -19,12 +19,20 @@ _WRITE = "SELECT portal.books_write(%s, %s::jsonb, NULL)"  # migrations/sql/port
 
 
 def write_books(journal: Journal, *, reads: bool) -> None:
-    """Write the entry and the messages; a replay, a command that changed nothing and one that has them written leave no trace."""
+    """Write the entry and the messages, and the answer that an API's call is to have again.
+
+    A replay, a command that changed nothing and one that has them written leave neither entry nor message.
+    """
     from portal.kernel.driver import run
 
-    if journal.quiet or journal.written or not (journal.changes or journal.events or reads):
+    if journal.written:
         return
-    run(_WRITE, (current_tenant_id(), json.dumps(of(journal, clock.now()), default=plain)))
+    silent = journal.quiet or not (journal.changes or journal.events or reads)
+    books = {} if silent else of(journal, clock.now())
+    if journal.answer:
+        books["answer"] = journal.answer
+    if books:
+        run(_WRITE, (current_tenant_id(), json.dumps(books, default=plain)))
 
 
 def of(journal: Journal, at: datetime) -> dict[str, Any]:

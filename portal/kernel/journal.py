@@ -41,6 +41,7 @@ class Journal:
     quiet: bool = False
     written: bool = False  # by the statement that wrote the rows themselves
     joined: bool = False  # to another command, which keeps the books of both
+    answer: dict[str, Any] | None = None  # of an API's call: id, status, response; kept even where nothing changed
 
     def note(self, table: str, key: object, fields: dict[str, Any] | list[str] | None = None) -> None:
         """Record a change made by SQL, which the ORM does not see (D30)."""
