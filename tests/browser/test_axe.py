@@ -8,9 +8,11 @@ import csv
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from portal.platform.service import create_operator
 from tests.architecture.test_access import MATRIX, address, routes
-from tests.cast import BOB, EVE, IRINA, OLGA
+from tests.cast import BOB, CIRCLE, EVE, IRINA, OLGA, OPERATOR_EMAIL
 from tests.objects import objects
+from tests.platform.test_operator import OPS, SECRET
 
 pytestmark = pytest.mark.browser
 ROLES = {  # of access.csv → who opens all they may in one room, and on what
@@ -37,6 +39,15 @@ def pages(app, things, role):
     for endpoint, method, rule in routes(app):
         if method == "GET" and endpoint in may and getattr(app.view_functions[endpoint], "room", "") in rooms:
             yield endpoint, address(app, rule, {name: things[name].own for name in rule.arguments})
+
+
+def violations(axe, page, path):
+    """What axe finds on the page that is open, and in the dark what it finds of contrast."""
+    told = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")  # colours on their way
+    told += axe.run(page, options=CONTRAST).response["violations"]
+    return [f"{path}: {v['id']}: {v['nodes'][0]['html'][:160]}" for v in told]
 
 
 SHARES = [(role, n) for role in ROLES for n in range(HALVES.get(role, 1))]
@@ -66,11 +77,31 @@ def test_axe_finds_nothing_and_pages_are_light(app, seed, browse, sign_in, visit
         page.goto(path)
         if size == "phone" and endpoint not in UNWEIGHED and (sum(taken) > BYTES or len(taken) > REQUESTS):
             heavy.append(f"{path}: {sum(taken)} bytes, {len(taken)} requests")
-        told = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
-        page.emulate_media(color_scheme="dark")
-        page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")  # colours on their way
-        told += axe.run(page, options=CONTRAST).response["violations"]
-        found += [f"{path}: {v['id']}: {v['nodes'][0]['html'][:160]}" for v in told]
+        found += violations(axe, page, path)
         seen += 1
     assert not found + heavy, "\n".join(found + heavy)
     assert seen >= 3
+
+
+def test_axe_finds_nothing_in_the_operators_room(app, browse):
+    """Every page of the room that can be read, the address map's, so that a new one cannot be forgotten."""
+    with app.app_context():
+        create_operator(OPERATOR_EMAIL, "Sergey Petrov", SECRET)
+    page, axe, found = browse(host=OPS, size="phone", locale="ru"), Axe(), []
+    page.goto("/login")
+    page.fill("#sign-in [name=email]", OPERATOR_EMAIL)
+    page.fill("#sign-in [name=password]", SECRET)
+    page.press("#sign-in [name=password]", "Enter")
+    page.wait_for_selector("#tenants-list")
+    looked = set()
+    for rule in app.url_map.iter_rules():
+        if "GET" not in rule.methods or getattr(app.view_functions[rule.endpoint], "room", "") != "ops":
+            continue
+        path = address(app, rule, {name: CIRCLE.id for name in rule.arguments})
+        page.emulate_media(color_scheme="light")
+        page.goto(path)
+        if page.url not in looked:  # some lead on to others
+            looked.add(page.url)
+            found += violations(axe, page, path)
+    assert len(looked) >= 8
+    assert not found, "\n".join(found)
