@@ -44,7 +44,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "hook_id": Thing(uid(9001), uid(9002)),
         "page": Thing("terms"),
         "problem": Thing("not_found"),
-        "number": Thing(1),
+        "number": Thing(_versions(seed)),
     }
 
 
@@ -421,6 +421,17 @@ def _merge(seed, tenant, member, shop, staff, key):
     row = {"from_id": staff.id, "into_id": member.id, "key": str(key), "reason": "one person"}
     seed(tenant, _made(MemberMerge, id=key, **row, moved={"balances": []}, merged_at=_now(), undo_until=_now()))
     return key
+
+
+def _versions(seed):
+    """Two changes of the settings, so that there is one to go back to."""
+    from portal.tenants.models import TenantVersion
+
+    texts = [None, {"welcome": {"en": "Hello"}}, {"welcome": {"en": "Good day"}}]
+    for number in (1, 2):
+        before, after = ({"settings.texts": one} for one in texts[number - 1 : number + 1])
+        seed(CIRCLE, _made(TenantVersion, version=number, page="texts", before=before, after=after, at=_now()))
+    return 1
 
 
 MAKERS = {

@@ -22,13 +22,15 @@ Round = Callable[["Table", int], tuple[list[Job], Callable[[Tally], list[str]]]]
 
 def run(names: tuple[str, ...], full: bool) -> Iterator[Row]:
     with World.own(members=4) as world, Callers(world, processes=4, threads=16 if full else 4) as callers:
-        yield from rows(world, callers, names, rounds=200 if full else 3)
+        yield from rows(world, callers, names, rounds=200 if full else 3, races=RACES)
 
 
-def rows(world: World, callers: "Callers", names: tuple[str, ...], *, rounds: int) -> Iterator[Row]:
+def rows(
+    world: World, callers: "Callers", names: tuple[str, ...], *, rounds: int, races: dict[str, tuple[str, Round]]
+) -> Iterator[Row]:
     table = Table(world, callers.number)
     for name in names:
-        what, make = RACES[name]
+        what, make = races[name]
         told, wrong = Tally(), []
         for n in range(rounds):
             jobs, judge = make(table, n)
@@ -47,16 +49,19 @@ def rows(world: World, callers: "Callers", names: tuple[str, ...], *, rounds: in
 
 
 class Callers:
-    """Processes with threads, each with the portal in it; `together` lets all of them go at one moment."""
+    """Processes with threads, each with the portal in it; `together` lets all of them go at one moment.
 
-    def __init__(self, world: World, *, processes: int, threads: int) -> None:
+    `deeds` is the module whose DEEDS they do.
+    """
+
+    def __init__(self, world: World, *, processes: int, threads: int, deeds: str = __name__) -> None:
         self.number = processes * threads
         context = multiprocessing.get_context("spawn")
         barrier = context.Barrier(self.number)
         self._pipes, self._processes = [], []
         for _ in range(processes):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_process, args=(world.env, threads, barrier, theirs), daemon=True)
+            process = context.Process(target=_process, args=(world.env, threads, barrier, theirs, deeds), daemon=True)
             process.start()
             self._pipes.append(ours)
             self._processes.append(process)
@@ -82,19 +87,20 @@ class Callers:
             process.join()
 
 
-def _process(env: dict[str, str], threads: int, barrier, pipe) -> None:
+def _process(env: dict[str, str], threads: int, barrier, pipe, deeds: str) -> None:
     import os
+    from importlib import import_module
 
     os.environ.update(env, DB_POOL_SIZE=str(threads))
     from portal import create_app
 
-    app = create_app()
+    app, known = create_app(), import_module(deeds).DEEDS
     pipe.send("ready")
     while (jobs := pipe.recv()) is not None:
         answers = [""] * len(jobs)
 
         def call(n: int, job: Job, answers: list[str] = answers) -> None:
-            deed, arguments = DEEDS[job[0]], job[1]
+            deed, arguments = known[job[0]], job[1]
             barrier.wait(60)
             answers[n] = _told(app, deed, arguments)
 

@@ -282,3 +282,41 @@ def test_a_packed_body_is_not_unpacked(visitor, sign_in, way):
         answer = visitor().post("/api/v1/purchases", data=packed, headers=headers, content_type="application/json")
         assert answer.status_code in {400, 401, 415, 422}
     assert spent.most < 20 * MIB
+
+
+class Endless(io.RawIOBase):
+    """A body that never ends, sent in pieces without saying how long it is; counts what was taken of it."""
+
+    def __init__(self, field):
+        self.head = f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="a.csv"\r\n\r\n'.encode()
+        self.taken = 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, room):
+        data = (self.head + b"a,b,c\n" * (len(room) // 6 + 1))[: len(room)]
+        self.head = b""
+        room[: len(data)] = data
+        self.taken += len(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("upload", ["ImportForm:file", "portal.profiles.views.set_picture:picture"])
+def test_a_file_without_an_end_is_cut_off(upload, sign_in, seen_by, monkeypatch, app):
+    """10 GB in pieces: no more is read than a request may hold."""
+    monkeypatch.setitem(app.config, "MAX_CONTENT_LENGTH", 8 * MIB)  # 64 as it runs
+    who, page, _, _ = UPLOADS[upload]
+    client, body = sign_in(who), Endless(upload.partition(":")[2])
+    with Spent() as spent:
+        answer = client.post(
+            page,
+            csrf=False,
+            headers={"Transfer-Encoding": "chunked", "X-CSRFToken": client._signed()},
+            content_type="multipart/form-data; boundary=x",
+            environ_overrides={"wsgi.input": body, "wsgi.input_terminated": True},
+        )
+    assert answer.status_code == 413
+    assert MIB < body.taken <= 9 * MIB
+    assert spent.most < MOST_MEMORY
+    assert kept(seen_by) == 0
