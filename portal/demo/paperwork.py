@@ -76,7 +76,7 @@ TRIES = (
 def fill(shops: dict[str, UUID], staff: dict[str, UUID], shop: str) -> None:
     """All of it, for `shop` where it is about a business; `staff` by handle. Call it inside the tenant."""
     plain = select(User.id).where(User.joined_via == "demo", User.id.not_in(staff.values()), User.archived_at.is_(None))
-    members = [staff["alice"], *db.session.scalars(plain.order_by(User.email).limit(24))]
+    members = [staff["alice"], *db.session.scalars(plain.order_by(User.joined_at, User.id).limit(24))]
     _verifications(members, support=staff["sofia"], admin=staff["olga"])
     _own_roles(shops[shop], members[10:14], admin=staff["olga"])
     _notes(members, (staff["sofia"], staff["olga"]))
