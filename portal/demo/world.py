@@ -20,8 +20,8 @@ from sqlalchemy import select
 
 from portal import create_app
 from portal.api import sandbox
+from portal.demo import paperwork, rhythm
 from portal.demo import people as names
-from portal.demo import rhythm
 from portal.demo.plan import BUSINESS_ROLES, COMMUNITIES, OPERATOR, Community
 from portal.embedded.telegram import PEOPLE, TelegramServer
 from portal.extensions import db
@@ -145,6 +145,8 @@ def _community(plan: Community, *, known: dict[str, Any], say: Callable[[str], N
             _history(plan, shops, staff["alice" if plan.slug == "krug" else plan.people[0].handle])
         if not known:
             _invitations(plan, shops, staff)
+        if not known and plan is COMMUNITIES[0]:
+            paperwork.fill(shops, staff, plan.people[1].shop)
         keys = {b["slug"]: b["api_key"] for b in known.get("businesses", [])}
         url = g.tenant.base_url + "/"
         cards = {row.id: row for row in db.session.execute(select(User.id, User.card_number, User.email))}

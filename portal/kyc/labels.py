@@ -1,6 +1,9 @@
 """States, levels, documents and reasons in words (G16)."""
 
+from babel import Locale
 from flask_babel import gettext
+
+from portal.web.locale import current
 
 
 def state(name: str) -> str:
@@ -39,6 +42,11 @@ def document_kind(name: str) -> str:
         "driving_licence": gettext("Driving licence"),
         "residence_permit": gettext("Residence permit"),
     }.get(name, name)
+
+
+def country(code: str) -> str:
+    """A country by its two letters (ISO 3166)."""
+    return str(Locale.parse(current()).territories.get(code, code))
 
 
 def reason(name: str) -> str:

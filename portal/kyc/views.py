@@ -23,6 +23,7 @@ from portal.web.fragments import render
 from portal.web.lookup import get_or_404
 from portal.web.paging import Sort, filters, page, query_text, when
 from portal.web.security import reading
+from portal.web.template import day
 
 kyc = PortalBlueprint("kyc", __name__, room="member")
 kyc_admin = PortalBlueprint("kyc_admin", __name__, room="admin", url_prefix="/admin/kyc")
@@ -200,6 +201,7 @@ def _submission(found: KycSubmission, form: DecisionForm | None = None, code: in
         it=found,
         member=member,
         words=words,
+        born_on=day(date.fromisoformat(words["born_on"])) if "born_on" in words else "",
         documents=[] if found.purged_at else queries.documents(found.id),
         others=service.same_document(found),
         names=queries.names({who for who in (found.first_approver_id, found.decided_by) if who}),

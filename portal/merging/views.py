@@ -94,7 +94,7 @@ def compare(member_id: UUID, other_id: UUID) -> Any:
         return done
     both = [_open(member_id), _open(other_id)]
     form = MergeForm()
-    form.stays.choices = [(str(one.id), one.name) for one in both]
+    form.stays.choices = [(str(one.id), f"{one.name}, {cards.shown(one.card_number)}") for one in both]
     if reading():
         for one in both:  # their contacts stand side by side
             written_down("member.read_contacts", about=("member", one.id))

@@ -112,8 +112,8 @@ def day_of_year(value: date) -> str:
 
 
 def weekday(value: date) -> str:
-    """A day of these weeks: Thursday, 3 December."""
-    return format_date(value, "EEEE, d MMMM")
+    """A day of these weeks: Thu, 3 December."""
+    return format_date(value, "EEE, d MMMM")
 
 
 def day_number(value: datetime) -> str:

@@ -48,6 +48,16 @@ def test_a_members_page_shows_the_ends_of_contacts_and_writes_down_who_wants_the
     assert f"{SAM.name} looked at a member’s contacts" in sentences(sign_in(OLGA).get("/admin/audit"))
 
 
+def test_a_members_timeline_says_every_act_in_words(sign_in):
+    """Seen red with the names of acts as the log keeps them."""
+    olga = sign_in(OLGA)
+    olga.submit(MEMBER, form="write-note", body="Calls before noon are welcome.")
+    olga.get(f"{MEMBER}/contacts/shown")
+    page = olga.get(f"{MEMBER}?f.kind=audit").text
+    assert "Looked at a member’s contacts" in page
+    assert "note.write" not in page
+
+
 def test_the_form_and_the_comparison_show_them_whole_and_are_written_down(sign_in, reads):
     olga = sign_in(OLGA)
     assert (

@@ -12,6 +12,7 @@ from flask_babel import gettext
 from flask_login import current_user
 from sqlalchemy import text
 
+from portal.audit import labels as log
 from portal.extensions import db
 from portal.identity import labels
 from portal.identity.queries import ACCOUNTS
@@ -165,7 +166,14 @@ def _notice(d: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def _audit(d: dict[str, Any]) -> tuple[str, str, str, str]:
     who = gettext("by themselves") if d["own"] else gettext("by %(name)s", name=d["by"] or gettext("the system"))
-    return "history", labels.action(d["action"]), ", ".join(filter(None, (who, d["reason"]))), ""
+    return "history", _title(d["action"]), ", ".join(filter(None, (who, d["reason"]))), ""
+
+
+def _title(action: str) -> str:
+    """The act in few words; one that has none here, in those of the audit log."""
+    known = labels.action(action)
+    told = known if known != action else log.action_name(action)
+    return told[:1].upper() + told[1:]
 
 
 _WORDS = {"purchase": _purchase, "refund": _refund, "bonus": _bonus, "tier": _tier, "notice": _notice, "audit": _audit}
