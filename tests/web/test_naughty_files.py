@@ -23,6 +23,7 @@ from portal.identity.models import User
 from portal.partners.models import Business
 from portal.purchases.models import Purchase
 from portal.reports.purchases import COLUMNS as SALES
+from portal.settings import settings
 from portal.wallets import service as wallets
 from portal.web.csv import safe
 from tests import naughty
@@ -103,6 +104,17 @@ def test_reports_and_the_audit_log_give_back_every_text(world, sign_in, acting):
     assert [one for one in TEXTS if safe(one) not in {row[-1] for row in kept}] == []
 
 
+@pytest.fixture
+def unhurried(app, monkeypatch):
+    """A key may ask as often as it likes."""
+    monkeypatch.setenv("API_RATE", "100000 per minute")
+    settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("unhurried")
 def test_lists_the_data_of_ones_own_and_the_api_give_back_every_text(world, sign_in, deliver, acting, key_of, visitor):
     shops = lines(sign_in(OLGA).get("/admin/businesses?format=csv").get_data())
     assert [one for one in TEXTS if [safe(one)] * 2 not in [[row[0], row[2]] for row in shops]] == []
