@@ -53,7 +53,9 @@ def to_sign_in(identifier: str = "") -> str:
     """
     typed = identifier.strip()
     account = queries.account(typed) if typed else None
-    allowed = _allowed(account.id) if account else []
+    allowed = (
+        [(key, "") for key, _ in _allowed(account.id)] if account else []
+    )  # how it is reached would tell that it is one
     if typed and not allowed:
         secret = hashlib.sha256(f"no passkey/{settings().SECRET_KEY}".encode()).digest()
         made_up = hmac.new(secret, f"{g.tenant_id}|{typed.casefold()}".encode(), hashlib.sha256).digest()

@@ -56,15 +56,6 @@ def refuse_more(wanted: Iterable[str], business_id: UUID | None = None) -> None:
         raise TooMuch(gettext("You can give or take only what you may do yourself."))
 
 
-def may_give(wanted: Iterable[str], business_id: UUID | None = None) -> bool:
-    """Whether the acting person has all of it, so that it is theirs to give."""
-    try:
-        refuse_more(wanted, business_id)
-    except TooMuch:
-        return False
-    return True
-
-
 def held_by(user_id: UUID, business_id: UUID | None = None) -> frozenset[Permission]:
     """What somebody may do over the tenant, and at a business where one is named; read anew."""
     from portal.partners.models import BusinessStaff

@@ -96,6 +96,7 @@ def _joined(outer: Journal, action: str, body: Callable[[Journal], R]) -> R:
         if outer.object_id is None:
             outer.object_type, outer.object_id = own.object_type, own.object_id
         outer.why = outer.why or own.why
+    outer.answer = own.answer or outer.answer
     return result
 
 

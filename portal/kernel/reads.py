@@ -5,6 +5,8 @@ There is one way to write them down, before anything of what was asked for leave
 
 from uuid import UUID
 
+from flask import g
+
 from portal.kernel.commands import command, journal
 
 
@@ -22,4 +24,6 @@ def written_down(action: str, *told: str, about: tuple[str, UUID] | None = None)
         if told:
             journal().reason(", ".join(told))
 
+    if g.get("journal"):  # whose entry would be this one's
+        raise RuntimeError("a read is written down outside of other commands")
     note()

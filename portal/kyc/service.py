@@ -3,6 +3,7 @@
 `none → pending → verified | rejected | resubmit`, `verified → review → verified | rejected`, `verified → expired`.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from io import BytesIO
@@ -29,6 +30,7 @@ from portal.kyc.events import KycDecided, KycSubmitted
 from portal.kyc.models import KycDocument, KycSubmission
 from portal.kyc.rules import rules
 
+log = logging.getLogger(__name__)
 OPEN = ("pending", "review")
 NEEDED: Mapping[str, tuple[str, ...]] = {"basic": ("front",), "full": ("front", "selfie", "address")}
 REASONS = ("unreadable", "expired", "mismatch", "wrong_document", "incomplete", "suspicious")
@@ -118,7 +120,7 @@ def _submit(
     locked(member_id)
     _refuse_open(member_id)
     submission_id = new_id()
-    last = select(func.coalesce(func.max(KycSubmission.version), 0)).where(KycSubmission.member_id == member_id)
+    last = select(func.coalesce(func.max(KycSubmission.version), 0)).where(whose(KycSubmission.member_id, member_id))
     sealed = {
         name: vault.seal(value, table="kyc_submissions", column=name, row=submission_id, subject=member_id)
         for name, value in (
@@ -279,7 +281,7 @@ def _unsealed(document_id: UUID, file_id: UUID) -> bytes:
 
 def own_documents(member_id: UUID) -> Iterator[tuple[str, bytes]]:
     """What a member sent and is still kept, unsealed for themselves: a path such as `documents/2-front.jpg` (the second
-    try's front side) and the bytes, one at a time. A document that opens no more is left out.
+    try's front side) and the bytes, one at a time; a text in place of one that opens no more.
     """
     joined = (KycSubmission.tenant_id == KycDocument.tenant_id) & (KycSubmission.id == KycDocument.submission_id)
     statement = (
@@ -296,10 +298,11 @@ def own_documents(member_id: UUID) -> Iterator[tuple[str, bytes]]:
         taken.add(name)
         try:
             body = _unsealed(row.id, row.file_id)
-        except (vault.Unreadable, NotFound):
+        except (vault.Unreadable, NotFound) as error:
+            log.warning("document %s opens no more: %s", row.id, type(error).__name__)
+            yield f"{name}.txt", gettext("This document could not be opened. Ask the staff.").encode()
             continue
         yield f"{name}.{'pdf' if row.mime == 'application/pdf' else 'jpg'}", body
-    db.session.rollback()
 
 
 @command("kyc.set_rules")
@@ -362,7 +365,7 @@ def _taken(kind: str, stream: IO[bytes]) -> tuple[str, bytes]:
 
 
 def _refuse_open(member_id: UUID) -> None:
-    open_one = select(KycSubmission.id).where(KycSubmission.member_id == member_id, KycSubmission.state.in_(OPEN))
+    open_one = select(KycSubmission.id).where(whose(KycSubmission.member_id, member_id), KycSubmission.state.in_(OPEN))
     if db.session.scalar(open_one) is not None:
         raise AlreadyOpen(gettext("Your documents are being looked at already."))
 

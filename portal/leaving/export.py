@@ -1,6 +1,7 @@
 """All that is kept about a member, as a ZIP of JSON, CSV, pictures and unsealed documents, packed by a worker (security.md 13)."""
 
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -107,10 +108,22 @@ def take(member_id: UUID, file_id: UUID) -> tuple[str, IO[bytes]]:
         raise NotFound
     if row.state != "ready" or row.expires_at is None or row.expires_at <= clock.now():
         raise AlreadyTaken(gettext("This file was downloaded already, or its day is over. Ask for a new one."))
-    stream = files.open_file(file_id)
+    stream = _with_documents(member_id, file_id)
     row.expires_at = clock.now()
     journal().about("member", member_id)
     return row.name, stream
+
+
+def _with_documents(member_id: UUID, file_id: UUID) -> IO[bytes]:
+    """The pack, and in it what was sent to be verified: unsealed for this answer alone, never where files are kept."""
+    whole: IO[bytes] = TemporaryFile()  # noqa: SIM115  the answer closes it
+    with closing(files.open_file(file_id)) as stream:
+        shutil.copyfileobj(stream, whole, files.CHUNK)
+    with zipfile.ZipFile(whole, "a") as pack:
+        for name, body in kyc.own_documents(member_id):
+            pack.writestr(name, body, zipfile.ZIP_STORED)  # pictures are packed already
+    whole.seek(0)
+    return whole
 
 
 def waiting(member_id: UUID) -> list[StoredFile]:
@@ -145,9 +158,6 @@ def _packed(run: Run, owner: UUID, made: IO[bytes]) -> dict[str, int]:
             with closing(stream), pack.open(name, "w") as target:
                 while block := stream.read(files.CHUNK):
                     target.write(block)
-        for name, body in kyc.own_documents(owner):
-            pack.writestr(name, body, zipfile.ZIP_STORED)  # pictures are packed already
-            run.go_on()
         pack.writestr("README.txt", _readme(rows))
     return rows
 

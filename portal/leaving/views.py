@@ -44,6 +44,7 @@ def take(file_id: UUID) -> Response:
     """The packed file, once."""
     name, stream = export.take(current_user.id, file_id)
     response = send_file(stream, mimetype="application/zip", as_attachment=True, download_name=name)
+    response.call_on_close(stream.close)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -79,7 +79,7 @@ def send_invitations(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
         if row is None or not row.email:
             continue
         try:
-            _send(message, member_id, row.email, row.name, row.locale)
+            _send(message, member_id, row)
         except AddressUnusable:
             log.info("invitation %s: no mail can carry this address", message.id)
         except (OSError, smtplib.SMTPException) as error:
@@ -87,13 +87,13 @@ def send_invitations(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     return failures
 
 
-def _send(message: Message, member_id: UUID, email: str, name: str, locale: str | None) -> None:
-    with spoken(locale or g.tenant.default_locale) as language:
-        said = Text(
-            gettext("%(tenant)s is open", tenant=g.tenant.name),
-            gettext("You are its first admin. Choose a password within a week, and everything is yours to set up."),
-            "/",
-            "key",
-        )
+def _send(message: Message, member_id: UUID, row: Any) -> None:
+    with spoken(row.locale or g.tenant.default_locale) as language:
+        title = gettext("%(tenant)s is open", tenant=g.tenant.name)
+        body = gettext("You are its first admin. Choose a password within a week, and everything is yours to set up.")
+        if not message.data.get("opened", True):
+            title = gettext("%(tenant)s is yours to look after", tenant=g.tenant.name)
+            body = gettext("The operator of the portal named you its owner. Choose a password within a week.")
+        said = Text(title, body, "/", "key")
         link = g.tenant.base_url + start.invitation(member_id)
-        send_mail(said, email, name, language, str(message.id), button=gettext("Choose a password"), link=link)
+        send_mail(said, row.email, row.name, language, str(message.id), button=gettext("Choose a password"), link=link)

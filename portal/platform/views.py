@@ -368,7 +368,7 @@ def change_owner(tenant_id: UUID) -> Any:
     except PortalError as error:
         form.email.errors = [error.message]
         return _shown(row, owner=form, status=422)
-    flash(gettext("The owner is another one now; both were told."))
+    flash(gettext("The owner is named. Whom it concerns is told."))
     return redirect(url_for("platform.tenant", tenant_id=tenant_id), code=303)
 
 

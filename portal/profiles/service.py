@@ -95,7 +95,7 @@ def edit_profile(
     profile = _stored(member_id)
     if born_on and profile.born_on and born_on != profile.born_on:
         raise BirthdayStands(gettext("Your birthday is set already. Ask the staff if it is wrong."))
-    born_on = _possible(born_on or profile.born_on)
+    born_on = profile.born_on or _possible(born_on)
     member.username = chosen
     profile.first_name, profile.last_name = contacts.plain_text(first_name), contacts.plain_text(last_name)
     profile.display_name, profile.about = contacts.plain_text(display_name), about.strip()

@@ -9,9 +9,12 @@ from portal.kernel.journal import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminInvited(Event):
-    """A tenant was opened and somebody is to be its first admin; they choose a password by the link in a mail."""
+    """Somebody is to answer for a tenant, as the first admin of a new one unless it was `opened` before; they choose a
+    password by the link in a mail.
+    """
 
     TYPE: ClassVar[str] = "admin.invited"
     AGGREGATE: ClassVar[str] = "member"
 
     member_id: UUID
+    opened: bool = True

@@ -4,6 +4,8 @@ The first admin is it from the opening on; only the operator names another one. 
 admin may not as the owner either (`roles.refuse_last_admin`): stopped, erased or left without the role.
 """
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from flask import g
@@ -53,8 +55,8 @@ def change_owner(email: str, *, keep: bool) -> tuple[UUID, UUID | None]:
 
     They become an admin if they were not; a stranger gets an account, and whoever never signed in a link by mail, again
     too where they are the owner already. The former owner stays an admin with `keep`, else they lose that role. Both are
-    told. Raises `CannotOwn`, `contacts.InvalidEmail`, `LimitReached`, and `roles.LastAdmin` where nobody but the former
-    owner could sign in as admin.
+    told. Raises `CannotOwn`, `contacts.InvalidEmail`, `LimitReached`, and `roles.LastAdmin` where nobody would be left who
+    ever signed in as an admin: a mistyped address may be anybody's.
     """
     from portal.identity import queries, roles, service
     from portal.identity.contacts import clean_email
@@ -81,6 +83,11 @@ def change_owner(email: str, *, keep: bool) -> tuple[UUID, UUID | None]:
     arriving = not signs_in(member)
     if member_id == former and not arriving:
         raise CannotOwn(gettext("This person is the owner already."), field="email")
+    if arriving and not keep and former not in {None, member_id} and not _admin_beside(former, signs_in):
+        raise roles.LastAdmin(
+            gettext("This person never signed in here. Let the former owner stay an admin until they have."),
+            field="email",
+        )
     if member_id != former:
         if "admin" not in queries.tenant_roles(member_id):
             db.session.add(TenantRole(user_id=member_id, role="admin"))
@@ -90,9 +97,21 @@ def change_owner(email: str, *, keep: bool) -> tuple[UUID, UUID | None]:
         if former is not None:
             _release(former, keep=keep)
     if arriving:
-        emit(AdminInvited(member_id=member_id))
+        emit(AdminInvited(member_id=member_id, opened=False))
     journal().about("tenant", current_tenant_id())
     return member_id, former
+
+
+def _admin_beside(former: UUID | None, signs_in: Callable[[Any], bool]) -> bool:
+    """Whether another admin than this one can sign in."""
+    from portal.identity.models import TenantRole, User
+
+    others = (
+        select(User)
+        .join(TenantRole, TenantRole.user_id == User.id)
+        .where(TenantRole.role == "admin", User.id != former, User.suspended_at.is_(None), User.archived_at.is_(None))
+    )
+    return any(signs_in(one) for one in db.session.scalars(others))
 
 
 def _release(former: UUID, *, keep: bool) -> None:

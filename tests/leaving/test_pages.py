@@ -48,7 +48,7 @@ def test_a_member_takes_everything_along_once(sign_in, acting, deliver, seen_by)
         [file] = export.waiting(EVE.id)
     assert str(file.id) in eve.get("/me/data").text
     assert sign_in(ALICE).post(f"/me/data/files/{file.id}").status_code == 404
-    answer = eve.post(f"/me/data/files/{file.id}")
+    answer = eve.post(f"/me/data/files/{file.id}", buffered=True)
     assert (answer.status_code, answer.mimetype) == (200, "application/zip")
     pack = zipfile.ZipFile(io.BytesIO(answer.data))
     assert pack.testzip() is None
@@ -69,7 +69,7 @@ def taken(client, acting, deliver, who):
     packed(client, deliver)
     with acting(CIRCLE, who):
         [file] = export.waiting(who.id)
-    return zipfile.ZipFile(io.BytesIO(client.post(f"/me/data/files/{file.id}").data))
+    return zipfile.ZipFile(io.BytesIO(client.post(f"/me/data/files/{file.id}", buffered=True).data))
 
 
 def test_the_documents_that_a_member_sent_are_in_their_pack_as_long_as_they_are_kept(sign_in, acting, deliver, opened):

@@ -36,6 +36,20 @@ def roles_of(acting, person):
         return set(queries.tenant_roles(person.id))
 
 
+def test_a_mistyped_address_leaves_the_circle_its_admin(inside, acting, deliver, sink):
+    """A stranger replaces no admin before they signed in. Seen red without the look at who ever signed in."""
+    change(inside, OLGA.email)
+    answer = change(inside, "who.knows@krug.example")
+    assert answer.status_code == 422
+    assert "never signed in here" in answer.text
+    assert (roles_of(acting, OLGA), owner(acting)) == ({"admin"}, OLGA.id)
+    assert change(inside, "who.knows@krug.example", keep="y").status_code == 303
+    assert roles_of(acting, OLGA) == {"admin"}
+    deliver()
+    (mail,) = sink.at("who.knows@krug.example")
+    assert "is yours to look after" in mail["Subject"]
+
+
 def test_the_new_owner_is_an_admin_and_the_former_one_is_not_unless_asked(inside, acting, deliver, seen_by):
     """Both are told, both logs have it, and the room's log names nobody but by ids (D2)."""
     assert change(inside, OLGA.email).status_code == 303

@@ -57,9 +57,9 @@ def withdraw(invitation_id: UUID) -> Response:
 
 def _roles() -> list[tuple[str, str]]:
     """What may be offered here: the frozen roles and the circle's own, none with more than the inviter may do."""
-    here = g.business.id
-    frozen = [(name, labels.role(name)) for name, may in BUSINESS_ROLES.items() if roles.may_give(may, here)]
-    own = [one for one in roles.custom_roles() if one.reach == "business" and roles.may_give(one.permissions, here)]
+    mine = roles.held_by(g.actor_id, g.business.id)
+    frozen = [(name, labels.role(name)) for name, may in BUSINESS_ROLES.items() if mine.issuperset(may)]
+    own = [one for one in roles.custom_roles() if one.reach == "business" and mine.issuperset(one.permissions)]
     return [*frozen, *((str(one.id), one.name) for one in own)]
 
 
