@@ -136,8 +136,9 @@ def account(identifier: str) -> Any:
 
 def tenant_roles(user_id: UUID) -> list[str]:
     """The roles that somebody has over the whole tenant: the frozen ones, then the tenant's own by name."""
-    frozen = select(TenantRole.role).where(TenantRole.user_id == user_id).order_by(TenantRole.role)
-    return [*db.session.scalars(frozen), *db.session.scalars(_custom(user_id, RoleAssignment.business_id.is_(None)))]
+    frozen = select(TenantRole.role.label("name"), literal(0).label("own")).where(TenantRole.user_id == user_id)
+    own = _custom(user_id, RoleAssignment.business_id.is_(None)).add_columns(literal(1)).order_by(None)
+    return list(db.session.scalars(frozen.union_all(own).order_by("own", "name")))
 
 
 def all_roles(user_id: UUID) -> list[str]:

@@ -1,6 +1,7 @@
 """Who may what: the frozen roles, a tenant's own ones, and giving and taking them (G1 to G3).
 
-Nobody gives, takes or makes more than they have themselves; somebody always remains an admin. Each change ends the
+Nobody gives, takes or makes more than they have themselves, nor touches the account of somebody who has more; somebody
+always remains an admin. Each change ends the
 sessions of the people it concerns (S2), and whatever they begin after it asks for the role anew (R14).
 """
 
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from flask import g
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Text, Uuid, cast, null, select, union_all
 
 from portal.extensions import db
 from portal.identity import queries, service
@@ -31,6 +32,12 @@ class TooMuch(PortalError):
     """Somebody would give or take what they do not have themselves."""
 
     code, status = "role.too_much", 403
+
+
+class Untouchable(PortalError):
+    """Somebody would change the account of a person who may do what they may not."""
+
+    code, status = "member.untouchable", 403
 
 
 class LastAdmin(PortalError):
@@ -79,6 +86,72 @@ def held_by(user_id: UUID, business_id: UUID | None = None) -> frozenset[Permiss
     return found.union(*(known(names) for names in db.session.scalars(custom)))
 
 
+def refuse_touching(user_id: UUID) -> None:
+    """Raises `Untouchable` unless all that this person may do, at every business and place, is the acting person's too.
+
+    Whoever gives an account another contact, merges it, ends it or signs it out could come in by it or keep its person
+    out. To be called with the account locked. One's own account, the portal itself, an operator and the command line may.
+    """
+    if g.get("actor_kind") != "member" or g.get("actor_id") in {None, user_id}:
+        return
+    held = _everywhere(g.actor_id, user_id)
+    own = [row for row in held if row.user_id == g.actor_id]
+    for theirs in held:
+        if theirs.user_id == user_id and _allowed(theirs) - frozenset().union(
+            *(_allowed(row) for row in own if _covers(row, theirs))
+        ):
+            raise Untouchable(gettext("This person may do more here than you. Ask an admin to change the account."))
+
+
+def may_touch(user_id: UUID) -> bool:
+    """Whether the acting person may change this account (`refuse_touching`), so that a page offers it."""
+    try:
+        refuse_touching(user_id)
+    except Untouchable:
+        return False
+    return True
+
+
+def _everywhere(*user_ids: UUID) -> Sequence[Any]:
+    """All that they have, read anew: a frozen `role` or `permissions` of the tenant's own, a business and a place or neither."""
+    from portal.partners.models import BusinessStaff
+
+    nowhere, own = cast(null(), Uuid), cast(null(), CustomRole.permissions.type)
+    found = union_all(
+        select(
+            TenantRole.user_id,
+            TenantRole.role,
+            own.label("permissions"),
+            nowhere.label("business_id"),
+            nowhere.label("location_id"),
+        ).where(TenantRole.user_id.in_(user_ids)),
+        select(
+            BusinessStaff.user_id, BusinessStaff.role, own, BusinessStaff.business_id, BusinessStaff.location_id
+        ).where(BusinessStaff.user_id.in_(user_ids), BusinessStaff.archived_at.is_(None)),
+        select(
+            RoleAssignment.user_id,
+            cast(null(), Text),
+            CustomRole.permissions,
+            RoleAssignment.business_id,
+            RoleAssignment.location_id,
+        )
+        .join(CustomRole, RoleAssignment.role_id == CustomRole.id)
+        .where(RoleAssignment.user_id.in_(user_ids)),
+    )
+    return db.session.execute(found).all()
+
+
+def _allowed(row: Any) -> frozenset[Permission]:
+    return known(row.permissions) if row.role is None else {**BUSINESS_ROLES, **TENANT_ROLES}[row.role]
+
+
+def _covers(own: Any, theirs: Any) -> bool:
+    """What one has over the circle reaches everywhere; what one has at a business reaches its places."""
+    if own.business_id is None:
+        return True
+    return own.business_id == theirs.business_id and own.location_id in {None, theirs.location_id}
+
+
 @command("role.grant", emits=(RoleChanged,))
 def grant_role(user_id: UUID, role: str) -> None:
     """Give somebody a role over the whole tenant: editor, support, finance or admin. They sign in anew (S2)."""
@@ -115,7 +188,7 @@ def changed(user_id: UUID, how: str, role: str, business_id: UUID | None = None)
     """
     from portal.partners.models import Business
 
-    service.end_sessions(user_id)
+    service.sign_out_everywhere(service.locked(user_id))
     shop = db.session.scalar(select(Business.name).where(Business.id == business_id)) if business_id else None
     made_now = db.session.scalar(select(User.joined_at).where(User.id == user_id)) == clock.now()
     emit(RoleChanged(member_id=user_id, how=how, role=role, business=shop or ""), historical=made_now)

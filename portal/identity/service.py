@@ -130,7 +130,7 @@ def set_password(user_id: UUID, password: str) -> None:
 def renew_password(member: User, password: str) -> None:
     """Another password, inside a command: every session of theirs ends. Raises `WeakPassword`."""
     member.password_hash = _new_password(password, member.name, member.email, member.phone)
-    _end_sessions(member)
+    sign_out_everywhere(member)
 
 
 @command("member.change_password", emits=(PasswordChanged,))
@@ -152,34 +152,41 @@ def change_password(user_id: UUID, *, current: str, new: str, user_agent: str, i
 
 @command("member.end_sessions")
 def end_sessions(user_id: UUID) -> None:
-    """Sign a person out everywhere, for instance because their roles changed (S2)."""
+    """Staff signs a person out everywhere (S2). Raises `roles.Untouchable`."""
+    from portal.identity.roles import refuse_touching
+
     member = locked(user_id)
-    _end_sessions(member)
+    refuse_touching(user_id)
+    sign_out_everywhere(member)
     journal().about("member", member.id)
 
 
 @command("member.suspend")
 def suspend(member_id: UUID, *, reason: str) -> None:
-    """Stop an account: nobody signs in to it, tills show the reason. Raises `ReasonMissing`."""
+    """Stop an account: nobody signs in to it, tills show the reason. Raises `ReasonMissing`, `roles.Untouchable`."""
     why = reason.strip()
     if not why:
         raise ReasonMissing(gettext("Say why; the till shows it."))
-    from portal.identity.roles import refuse_last_admin
+    from portal.identity.roles import refuse_last_admin, refuse_touching
 
     refuse_last_admin(member_id)
     member = locked(member_id)
+    refuse_touching(member_id)
     if member.suspended_at is None:
         member.suspended_at = clock.now()
     member.suspended_reason = why
-    _end_sessions(member)
+    sign_out_everywhere(member)
     journal().about("member", member.id)
     journal().reason(why)
 
 
 @command("member.unsuspend")
 def unsuspend(member_id: UUID, *, reason: str = "") -> None:
-    """Open a suspended account again; one that is open stays as it is."""
+    """Open a suspended account again; one that is open stays as it is. Raises `roles.Untouchable`."""
+    from portal.identity.roles import refuse_touching
+
     member = locked(member_id)
+    refuse_touching(member_id)
     if member.suspended_at is None:
         journal().unchanged()
         return
@@ -193,9 +200,12 @@ def unsuspend(member_id: UUID, *, reason: str = "") -> None:
 def edit_member(member_id: UUID, *, name: str, phone: str | None, email: str | None) -> None:
     """Correct a member's name and contacts, by staff: a new contact is not confirmed, the old one is told.
 
-    Raises what `register_member` raises for them.
+    Raises what `register_member` raises for them, and `roles.Untouchable`.
     """
+    from portal.identity.roles import refuse_touching
+
     member = locked(member_id)
+    refuse_touching(member_id)
     mail = contacts.clean_email(email) if email else None
     number = contacts.clean_phone(phone) if phone else None
     if (mail, number) != (member.email, member.phone):
@@ -330,7 +340,8 @@ def _new_password(password: str, *known: str | None) -> str:
     return passwords.hashed(password)
 
 
-def _end_sessions(member: User) -> None:
+def sign_out_everywhere(member: User) -> None:
+    """Inside a command: every session of this person ends (S2)."""
     member.auth_epoch = (member.auth_epoch or 0) + 1
     sessions.revoke_all(member.id)
 

@@ -21,7 +21,7 @@ from portal.identity import access, codes, consents, contacts, joining, password
 from portal.identity.models import CustomRole, ForeignIdentity, TwoFactorMethod, User
 from portal.invitations.events import InvitationAsked
 from portal.invitations.models import Invitation
-from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES
+from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES, Permission
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import new_id
@@ -113,8 +113,9 @@ class Letter:
 def invite(guest: Guest) -> UUID:
     """Ask somebody to come; the link is sent by a worker. Returns the invitation's id.
 
-    A contact of a member who never signed in makes it an invitation to their own account. Raises `Conflict` for who
-    is here or was asked already, `roles.TooMuch`, `service.ContactTaken`, `contacts.InvalidEmail`, `InvalidPhone`,
+    A contact of a member who never signed in makes it an invitation to their own account; so does naming them, by a
+    contact that they lack if the acting person may give them one. Raises `Conflict` for who is here or was asked already,
+    `roles.TooMuch`, `roles.Untouchable`, `service.ContactTaken`, `contacts.InvalidEmail`, `InvalidPhone`,
     `InvalidName`, and `roles.InvalidRole` for a role that does not fit its place.
     """
     target, channel = address(guest.contact)
@@ -257,7 +258,7 @@ def accept(
         )
     else:
         g.actor_id, g.actor_kind = member.id, "member"
-        _prove(member, row.target, person_id)
+        _prove(member, row, person_id)
         if came:
             if password:
                 service.renew_password(member, password)
@@ -374,7 +375,24 @@ def _whose(guest: Guest, target: str) -> User | None:
         raise NotFound(gettext("There is no such member."))
     if guest.offer is None and signs_in(member):
         raise Conflict(gettext("%(name)s is a member already and signs in.", name=member.name), field="contact")
+    if target not in {member.email, member.phone}:
+        _refuse_strange(member)
     return member
+
+
+def _refuse_strange(member: User) -> None:
+    """A link to a contact that an account lacks opens the account to whoever has the contact.
+
+    So it is only for one that nobody signs in to, from somebody who may give it contacts. Raises `Conflict`,
+    `roles.TooMuch` and `roles.Untouchable`.
+    """
+    if signs_in(member):
+        raise Conflict(
+            gettext("%(name)s is a member already. Invite them by the contact they sign in with.", name=member.name),
+            field="contact",
+        )
+    roles.refuse_more([Permission.MEMBERS_UPDATE])
+    roles.refuse_touching(member.id)
 
 
 def _refuse_twice(key: str, offer: Offer | None) -> None:
@@ -409,8 +427,12 @@ def _account_of(row: Any, person_id: UUID | None) -> User | None:
     return member
 
 
-def _prove(member: User, target: str, person_id: UUID | None) -> None:
-    """The contact that the link went to is the member's: it was before, or they had none of its kind (R18)."""
+def _prove(member: User, row: Any, person_id: UUID | None) -> None:
+    """The contact that the link went to is the member's: it was before, or they had none of its kind (R18).
+
+    For whoever is not signed in, whoever made the link may give them this contact still.
+    """
+    target = row.target
     own = member.email if codes.channel_of(target) == codes.EMAIL else member.phone
     if own == target:
         access.confirm(member, target)
@@ -418,8 +440,12 @@ def _prove(member: User, target: str, person_id: UUID | None) -> None:
         raise WrongPerson if person_id else InvitationOver
     else:
         try:
+            if person_id is None:
+                with sessions.acting_as(row.invited_by, "member" if row.invited_by else "system"):
+                    _refuse_gone(row.invited_by)
+                    _refuse_strange(member)
             service.take_contact(member, target)
-        except service.ContactTaken:
+        except (service.ContactTaken, Conflict, roles.TooMuch, roles.Untouchable):
             raise InvitationOver from None
 
 

@@ -41,7 +41,7 @@ class MoneyLeft(PortalError):
 
 
 def erase(member_id: UUID, *, reason: str) -> None:
-    """Anonymise a member, and whoever was merged into them, at once: there is no way back. Raises `MoneyLeft`, `roles.LastAdmin` and `NotFound`.
+    """Anonymise a member, and whoever was merged into them, at once: there is no way back. Raises `MoneyLeft`, `roles.LastAdmin`, `roles.Untouchable` and `NotFound`.
 
     One command changes the rows; the bytes of their files and what Redis holds go after it. A process that dies in
     between leaves the files to `files.purge`, and counters in Redis end by themselves within a day.
@@ -64,6 +64,7 @@ def erase(member_id: UUID, *, reason: str) -> None:
 @command("member.erase", emits=(MemberErased,))
 def _erase(member_id: UUID, *, reason: str) -> tuple[list[UUID], list[UUID]]:
     member = locked(member_id)  # a purchase takes the same lock: it is recorded before, or refused after
+    roles.refuse_touching(member_id)
     roles.refuse_last_admin(member_id)
     _burn(member_id)
     merged = select(User).where(User.merged_into == member_id).order_by(User.id).with_for_update()

@@ -7,7 +7,7 @@ from flask import Response, flash, g, redirect, send_file, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import queries, sessions
+from portal.identity import queries, roles, sessions
 from portal.identity.limits import PASSWORDS_A_PERSON, limited
 from portal.identity.models import User
 from portal.identity.service import OwnAccount
@@ -76,6 +76,7 @@ def erase(member_id: UUID) -> Any:
         raise NotFound(gettext("There is no such member."))
     if member_id == current_user.id:
         raise OwnAccount(gettext("Leave by your own page: My data."))
+    roles.refuse_touching(member_id)
     form = EraseForm()
     if not form.is_submitted() or not form.validate():
         return _erase(form, found, status=422 if form.errors else 200)
@@ -93,8 +94,8 @@ def _leave(form: LeaveForm, *, status: int) -> Any:
 
 
 def _erase(form: EraseForm, found: User, *, status: int) -> Any:
-    roles = queries.tenant_roles(found.id)
-    return render("leaving/erase.html", form=form, member=found, roles=roles, status=status, **_told(found.id))
+    held = queries.tenant_roles(found.id)
+    return render("leaving/erase.html", form=form, member=found, roles=held, status=status, **_told(found.id))
 
 
 def _told(member_id: UUID) -> dict[str, Any]:

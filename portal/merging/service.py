@@ -23,7 +23,7 @@ from flask_babel import gettext
 from sqlalchemy import select, text, update
 
 from portal.extensions import db
-from portal.identity import queries, sessions
+from portal.identity import queries, roles, sessions
 from portal.identity.events import MembersMerged, MembersParted
 from portal.identity.models import ForeignIdentity, MemberMerge, User
 from portal.identity.service import MemberMerged, OwnAccount, ReasonMissing, rewrite_words
@@ -125,7 +125,7 @@ def merge(from_id: UUID, into_id: UUID, *, reason: str, key: str) -> UUID:
 
     Waits for sales of both and is seen by those after it. Sessions of the one that goes end. Raises `SameMember`,
     `NotFound`, `service.MemberMerged` when either was merged before, `OnStaff`, `OwnAccount`, `ReasonMissing`,
-    `NotSettled`, and `Conflict` for the same key with two others.
+    `NotSettled`, `roles.Untouchable`, and `Conflict` for the same key with two others.
     """
     if from_id == into_id:
         raise SameMember(gettext("These are one account already. Choose two."))
@@ -138,6 +138,8 @@ def merge(from_id: UUID, into_id: UUID, *, reason: str, key: str) -> UUID:
         journal().unchanged()
         return known.id
     goes, stays = _standing(from_id), _standing(into_id)
+    for member_id in (from_id, into_id):  # the one that stays may be given a contact, by which one signs in
+        roles.refuse_touching(member_id)
     if g.get("actor_kind") == "member" and g.get("actor_id") in {from_id, into_id}:
         raise OwnAccount(gettext("Your own account is merged by a colleague."))
     if queries.role_keys(from_id):
@@ -182,7 +184,7 @@ def merge(from_id: UUID, into_id: UUID, *, reason: str, key: str) -> UUID:
 def undo(merge_id: UUID, *, reason: str) -> list[Part]:
     """Part them again, within seven days; returns what came back and what could not (see above). Once is enough.
 
-    Raises `TooLate`, `ReasonMissing`, `NotFound`, and `service.MemberMerged` when the survivor was merged itself.
+    Raises `TooLate`, `ReasonMissing`, `NotFound`, `roles.Untouchable`, and `service.MemberMerged` when the survivor was merged itself.
     """
     if not reason.strip():
         raise ReasonMissing(gettext("Say why they are two people after all."))
@@ -200,6 +202,7 @@ def undo(merge_id: UUID, *, reason: str) -> list[Part]:
     if row.undo_until <= clock.now():
         raise TooLate(gettext("A merge can be undone for seven days; they are over."))
     stays = _standing(row.into_id)
+    roles.refuse_touching(row.into_id)
     goes = db.session.scalars(select(User).where(User.id == row.from_id, User.archived_at.is_(None))).one_or_none()
     if goes is None:
         raise NotFound(gettext("There is no such member."))

@@ -46,9 +46,10 @@ def notifications() -> Response:
 
 @messages.route("/me/notifications/<uuid:notification_id>", permission=LOGIN, module="messages")
 def notification(notification_id: UUID) -> Response:
-    """Open one: it is read, and leads to what it speaks of."""
+    """Open one: it is read, unless support looks (S14), and leads to what it speaks of."""
     row = get_or_404(queries.own(current_user.id), notification_id)
-    inbox.read(current_user.id, notification_id)
+    if not g.get("looking"):
+        inbox.read(current_user.id, notification_id)
     return redirect(safe_path(text_of(row.kind, row.data).path) or url_for("messages.notifications"), code=303)
 
 

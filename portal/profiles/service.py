@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from portal.extensions import db
 from portal.files import pictures
 from portal.files import service as files
-from portal.identity import contacts
+from portal.identity import contacts, roles
 from portal.identity.models import User
 from portal.identity.service import OwnAccount, ReasonMissing, locked
 from portal.kernel import clock
@@ -116,13 +116,14 @@ def edit_profile(
 def correct_birthday(member_id: UUID, born_on: date | None, *, reason: str) -> None:
     """Staff puts a member's birthday right, or takes it away; the member may say it anew then.
 
-    Raises `BirthdayRefused`, `ReasonMissing` and `OwnAccount`.
+    Raises `BirthdayRefused`, `ReasonMissing`, `OwnAccount` and `roles.Untouchable`.
     """
     if member_id == g.get("actor_id"):
         raise OwnAccount(gettext("Somebody else has to correct your own birthday."))
     if not reason.strip():
         raise ReasonMissing(gettext("Say how you know it."))
     locked(member_id)
+    roles.refuse_touching(member_id)
     profile = _stored(member_id)
     if profile.born_on == _possible(born_on):
         journal().unchanged()

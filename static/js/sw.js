@@ -1,4 +1,5 @@
-// Keeps the member's card at hand without a network: every page that cannot be reached shows it. Nothing else is kept.
+// Keeps the member's card at hand without a network: every page that cannot be reached shows it. Nothing else is kept,
+// and no card while support looks at a member's pages.
 const CARD = "card-1";
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -7,7 +8,7 @@ self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET" || url.origin !== location.origin) return;
   if (url.pathname === "/me/card") {
     event.respondWith(fetch(event.request).then(async (answer) => {
-      if (answer.ok && !answer.redirected) (await caches.open(CARD)).put("/me/card", answer.clone());
+      if (answer.ok && !answer.redirected && !answer.headers.has("X-Looking")) (await caches.open(CARD)).put("/me/card", answer.clone());
       else await caches.delete(CARD);
       return answer;
     }).catch(async () => (await caches.match("/me/card")) ?? Response.error()));

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.cast import ALICE, BOB, CAROL, CIRCLE, EVE, IRINA, OLGA, PASSWORD
+from tests.cast import ALICE, BOB, CAROL, CIRCLE, EVE, IRINA, OLGA, PASSWORD, SAM
 
 pytestmark = pytest.mark.browser
 
@@ -254,3 +254,20 @@ def test_the_card_is_there_without_a_network_and_gone_after_signing_out(browse):
     page.locator("form[action$='/logout'] button").first.click()
     page.wait_for_url(lambda url: "/me" not in url)
     page.wait_for_function("caches.match('/me/card').then(kept => !kept)")
+
+
+def test_support_who_looks_keeps_no_members_card(browse):
+    """S14. Seen red without `X-Looking` in sw.js: the card was there without a network."""
+    page = browse(SAM, "desk")
+    page.goto(f"/admin/members/{ALICE.id}")
+    page.locator("#looking summary").click()
+    page.fill("#look [name=reason]", "Cannot see the coupon")
+    page.click("#look button[type=submit]")
+    page.wait_for_url("**/me")
+    page.goto("/me/card")
+    page.evaluate(
+        "navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller || new Promise(done => navigator.serviceWorker.oncontrollerchange = done))"
+    )
+    page.reload()
+    expect(page.get_by_role("heading", name=ALICE.name)).to_be_visible()
+    assert page.evaluate("caches.match('/me/card').then(kept => !kept)")

@@ -144,3 +144,31 @@ def test_support_signs_a_member_out_everywhere(sign_in):
 def test_a_device_is_shown_with_its_country(app, ip, place):
     with app.test_request_context("/"):
         assert devices.place(ip) == place
+
+
+def test_support_opens_a_members_notice_and_it_stays_unread(sign_in, seen_by, deliver):
+    """Seen red while opening one was always reading it: 403."""
+    support = sign_in(SAM)
+    look(support)
+    deliver()
+    with seen_by(CIRCLE):
+        own = db.session.scalars(select(Notification).where(Notification.member_id == ALICE.id)).all()
+    notice = next(row for row in own if row.kind == "member.looked_at")
+    assert support.get(f"/me/notifications/{notice.id}").status_code == 303
+    with seen_by(CIRCLE):
+        moments = select(Notification.read_at, Notification.seen_at).where(Notification.id == notice.id)
+        assert tuple(db.session.execute(moments).one()) == (None, None)
+    sign_in(ALICE).get(f"/me/notifications/{notice.id}")
+    with seen_by(CIRCLE):
+        assert db.session.execute(moments).one().read_at
+
+
+def test_nothing_of_the_member_stays_in_supports_browser(sign_in):
+    support = sign_in(SAM)
+    assert "X-Looking" not in sign_in(ALICE).get("/me/card").headers, (
+        "a member's own card is kept for when there is no network"
+    )
+    look(support)
+    assert support.get("/me/card").headers["X-Looking"], "what sw.js goes by"
+    back = support.submit("/me")
+    assert back.headers["Clear-Site-Data"] == '"cache", "storage"'

@@ -23,7 +23,7 @@ def card() -> Any:
 
     member = queries.member(current_user.id)
     assert member is not None  # noqa: S101  the session says so
-    return render(
+    answer = render(
         "identity/card.html",
         member=member,
         address=cards.card_url(g.tenant, member.card_number),
@@ -34,6 +34,9 @@ def card() -> Any:
         home=onward.home(),
         at=clock.now(),
     )
+    if g.get("looking"):
+        answer.headers["X-Looking"] = "1"  # sw.js keeps no member's card in support's browser
+    return answer
 
 
 @identity.route("/c/<card>", permission=PUBLIC)

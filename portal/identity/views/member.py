@@ -3,11 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from flask import abort, flash, g, redirect, request, url_for
+from flask import flash, g, redirect, request, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import access, cards, contacts, labels, notes, onward, pairs, queries, service, sessions
+from portal.identity import access, cards, contacts, labels, notes, onward, pairs, queries, roles, service, sessions
 from portal.identity.forms import ContactsForm, LookForm, NoteForm, SuspensionForm, apart
 from portal.identity.models import User
 from portal.identity.stepup import fresh, fresh_to_write
@@ -148,10 +148,9 @@ def _contacts_read(member_id: UUID) -> None:
 
 
 def touchable(member_id: UUID) -> User:
-    """The member; an account with a role over the community is changed by an admin only."""
+    """The member; 403 for the account of somebody who may do more here than the person who asks."""
     found: User = get_or_404(User, member_id)
-    if queries.tenant_roles(member_id) and not current_user.may(P.SETTINGS_UPDATE):
-        abort(403)
+    roles.refuse_touching(member_id)
     return found
 
 
@@ -198,6 +197,7 @@ def _page(found: User, *, status: int = 200, fragment: str = "timeline", reveale
         merges=pairs.standing(found.id),
         now=clock.now(),
         shown_card=cards.shown,
+        touchable=roles.may_touch(found.id),
         notes=notes.of_member(found.id),
         opened=next(iter(forms), ""),
         **shown,

@@ -71,12 +71,14 @@ def stop_looking() -> Any:
     if row is None:
         abort(404)
     access.stop_looking(row.user_id, row.id)
-    own = sessions.own_kept()
-    if not own:
+    if own := sessions.own_kept():
+        sessions.hand_cookie(own)
+        answer = redirect(url_for("identity_admin.member", member_id=row.user_id), code=303)
+    else:
         sessions.drop_cookie()
-        return redirect(url_for("identity.sign_in"), code=303)
-    sessions.hand_cookie(own)
-    return redirect(url_for("identity_admin.member", member_id=row.user_id), code=303)
+        answer = redirect(url_for("identity.sign_in"), code=303)
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # nothing of the member's stays in this browser
+    return answer
 
 
 def _page(form: PasswordForm, status: int = 200) -> Any:

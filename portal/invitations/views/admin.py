@@ -78,9 +78,11 @@ def withdraw(invitation_id: UUID) -> Response:
 
 
 @admin.route("/members/<uuid:member_id>", methods=["GET", "POST"], permission=P.MEMBERS_UPDATE)
+@fresh_to_write
 def to_sign_in(member_id: UUID) -> Response:
     """Ask a member who never signed in, for instance one enrolled at a till, to choose how they will."""
     found = get_or_404(User, member_id)
+    roles.refuse_touching(member_id)
     form = SignInForm(data={"contact": found.email or found.phone or ""})
     if request.method == "POST" and form.validate():
         try:
