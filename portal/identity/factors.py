@@ -107,6 +107,17 @@ def ways(user_id: UUID, amr: str, password_hash: str | None = None) -> set[str]:
     return (kinds - {amr.removeprefix(BY_CODE)}) or ({PASSWORD} if password_hash else set())
 
 
+def ways_again(member: User) -> set[str]:
+    """The kinds by which a member shows once more who they are; a code only to those who have nothing stronger (2FA-1).
+
+    Who has neither password nor factor gets the code to a contact that is proved; empty where there is none either.
+    """
+    kinds = {method.kind for method in methods(member.id)}
+    strong = (kinds - CODES) | ({PASSWORD} if member.password_hash else set())
+    proved = {EMAIL: member.email_confirmed_at, SMS: member.phone_confirmed_at}
+    return strong or kinds or {kind for kind, at in proved.items() if at and codes.offered(kind)}
+
+
 def by_code(channel: str) -> str:
     """The `amr` of a session that a code opened, with the channel by which it came: otp-email, otp-sms, or tg."""
     return "tg" if channel == codes.TELEGRAM else BY_CODE + channel
