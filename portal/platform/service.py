@@ -9,16 +9,15 @@ from flask_babel import gettext
 
 from portal.identity import contacts, passwords
 from portal.identity.access import WrongCredentials
-from portal.identity.factors import PASSKEY
-from portal.identity.failures import ALLOWED, WINDOW, TooManyTries
+from portal.identity.factors import PASSKEY, PASSWORD, RECOVERY
+from portal.identity.failures import DOOR, SECOND
 from portal.kernel.model import new_id
 from portal.kernel.primaries import connect
-from portal.platform import audit, factors, passkeys, sessions
+from portal.platform import audit, factors, passkeys, sessions, tries
 from portal.platform.database import connected
 from portal.web.client import client_address
 
 FAILED = "operator.sign_in_failed"
-RECENT = 1000  # newest lines looked at: more than two people's tries can make in five minutes
 
 
 def create_operator(email: str, name: str, password: str) -> UUID:
@@ -43,11 +42,12 @@ def sign_in(email: str, password: str) -> str:
     Raises `WrongCredentials` or `TooManyTries`.
     """
     operator = _operator(email)
-    account = _key(str(operator.id) if operator else email)
-    _refuse_too_many(account)
+    account = str(operator.id) if operator else email.strip()
+    tried = tries.attempt(account, client_address(), DOOR)
     if not passwords.matches(operator.password_hash if operator else None, password):
-        audit.note(FAILED, None, account=account, address=_key(client_address()))
+        _note_failure(account)
         raise WrongCredentials(gettext("E-mail or password is wrong."))
+    tried.take_back()
     audit.note("operator.sign_in", operator.id, browser=request.user_agent.string[:200])
     return sessions.open_session(operator.id, half=bool(factors.ways(operator.id)) or factors.required())
 
@@ -55,18 +55,21 @@ def sign_in(email: str, password: str) -> str:
 def prove(operator_id: UUID, way: str, typed: str, *, purpose: str = "") -> None:
     """Show a factor, `typed` being a passkey's answer to the question for `purpose` where the way is a passkey.
 
-    Each wrong try of what can be guessed is counted as at the door (S5). Raises `factors.WrongCode`, `TooManyTries`,
+    Each try is counted before it is looked at, a password with those of the door, the rest by the second factor's rules;
+    a recovery code's 80 bits are guessed by nobody, so only the address is held back there (S5). Raises `factors.WrongCode`, `TooManyTries`,
     `signing.PasskeyRefused`.
     """
     if way == PASSKEY:
         return passkeys.prove(purpose, operator_id, typed)
-    account = _key(f"{operator_id}|{way}")
-    _refuse_too_many(account)
+    address = client_address()
+    account = {PASSWORD: str(operator_id), RECOVERY: f"{operator_id}|{address}|{way}"}.get(way, f"{operator_id}|{way}")
+    tried = tries.attempt(account, address, DOOR if way == PASSWORD else SECOND)
     try:
         factors.prove(operator_id, way, typed)
     except factors.WrongCode:
-        audit.note(FAILED, None, account=account, address=_key(client_address()))
+        _note_failure(account)
         raise
+    tried.undo()
     return None
 
 
@@ -85,28 +88,8 @@ def _operator(email: str) -> Any:
         return connection.execute("SELECT id, password_hash FROM operators WHERE email = %s", (mail,)).fetchone()
 
 
-def _refuse_too_many(account: str) -> None:
-    with connected() as connection:
-        row = connection.execute(
-            "SELECT ceil(extract(epoch FROM max(at) + %(window)s - clock_timestamp()))::int AS wait FROM ("
-            " SELECT detail->>'account' AS account, recorded_at AS at,"
-            "        row_number() OVER (PARTITION BY detail->>'account' ORDER BY seq DESC) AS n_account,"
-            "        row_number() OVER (PARTITION BY detail->>'address' ORDER BY seq DESC) AS n_address,"
-            "        detail->>'address' AS address"
-            "   FROM (SELECT * FROM platform_audit ORDER BY seq DESC LIMIT %(recent)s) newest"
-            "  WHERE action = %(failed)s AND recorded_at > clock_timestamp() - %(window)s) tries"
-            " WHERE (account = %(account)s AND n_account = %(allowed)s) OR (address = %(address)s AND n_address = %(allowed)s)",
-            {
-                "window": WINDOW,
-                "recent": RECENT,
-                "failed": FAILED,
-                "account": account,
-                "address": _key(client_address()),
-                "allowed": ALLOWED,
-            },
-        ).fetchone()
-    if row is not None and row.wait is not None:
-        raise TooManyTries(int(row.wait))
+def _note_failure(account: str) -> None:
+    audit.note(FAILED, None, account=_key(account), address=_key(client_address()))
 
 
 def _key(value: str) -> str:
