@@ -6,11 +6,13 @@ from uuid import UUID
 
 from flask import request
 from flask_babel import gettext
+from psycopg.sql import SQL, Identifier
 
 from portal.identity import contacts, passwords
 from portal.identity.access import WrongCredentials
 from portal.identity.factors import PASSKEY, PASSWORD, RECOVERY
 from portal.identity.failures import DOOR, SECOND
+from portal.kernel.errors import NotFound
 from portal.kernel.model import new_id
 from portal.kernel.primaries import connect
 from portal.platform import audit, factors, passkeys, sessions, tries
@@ -18,10 +20,20 @@ from portal.platform.database import connected
 from portal.web.client import client_address
 
 FAILED = "operator.sign_in_failed"
+FACTORS = (
+    "operator_factors",
+    "operator_passkeys",
+    "operator_recovery_codes",
+    "operator_challenges",
+    "operator_sessions",
+)
 
 
 def create_operator(email: str, name: str, password: str) -> UUID:
-    """An operator, or a new name and password for one; runs as portal_owner. Raises `WeakPassword`, `InvalidEmail`."""
+    """An operator, or a new name and password for one, whose sessions end (S2); runs as portal_owner.
+
+    Raises `WeakPassword`, `InvalidEmail`, `InvalidName`.
+    """
     mail, clean = contacts.clean_email(email), contacts.clean_name(name)
     passwords.check_strength(password, mail, clean)
     with connect("portal_owner") as connection:
@@ -31,9 +43,46 @@ def create_operator(email: str, name: str, password: str) -> UUID:
             " RETURNING id",
             (new_id(), mail, clean, passwords.hashed(password)),
         ).fetchone()
-    assert row is not None  # noqa: S101  RETURNING of one row
-    operator_id: UUID = row[0]
+        assert row is not None  # noqa: S101  RETURNING of one row
+        operator_id: UUID = row[0]
+        connection.execute("DELETE FROM operator_sessions WHERE operator_id = %s", (operator_id,))
+        audit.write(connection, "operator.create", None, operator=str(operator_id))
     return operator_id
+
+
+def reset_operator(email: str, password: str) -> UUID:
+    """A new password for an operator who lost theirs, or their factors: every factor, recovery code and session goes.
+
+    Runs as portal_owner, for whoever may use the installation's command line. Raises `NotFound`, `WeakPassword`.
+    """
+    with connect("portal_owner") as connection:
+        row = connection.execute(
+            "SELECT id, email, name FROM operators WHERE email = %s FOR UPDATE", (contacts.clean_email(email),)
+        ).fetchone()
+        if row is None:
+            raise NotFound(gettext("There is no operator with this e-mail."))
+        operator_id: UUID = row[0]
+        passwords.check_strength(password, *row[1:])
+        connection.execute(
+            "UPDATE operators SET password_hash = %s WHERE id = %s", (passwords.hashed(password), operator_id)
+        )
+        for table in FACTORS:
+            connection.execute(SQL("DELETE FROM {} WHERE operator_id = %s").format(Identifier(table)), (operator_id,))
+        audit.write(connection, "operator.reset", None, operator=str(operator_id))
+    return operator_id
+
+
+def is_operator(email: str) -> bool:
+    """Whether somebody with this e-mail runs the installation. Raises `InvalidEmail`."""
+    with connected() as connection:
+        mail = contacts.clean_email(email)
+        return connection.execute("SELECT 1 FROM operators WHERE email = %s", (mail,)).fetchone() is not None
+
+
+def anybody() -> bool:
+    """Whether there is an operator at all."""
+    with connected() as connection:
+        return connection.execute("SELECT 1 FROM operators LIMIT 1").fetchone() is not None
 
 
 def sign_in(email: str, password: str) -> str:
