@@ -16,6 +16,7 @@ class Lazy(click.Group):
         "cron": ("portal.cli.processes", "cron"),
         "seed": ("portal.cli.seed", "seed"),
         "tenant": ("portal.cli.tenant", "tenant"),
+        "operator": ("portal.cli.operator", "operator"),
         "ledger": ("portal.cli.ledger", "ledger"),
         "outbox": ("portal.cli.outbox", "outbox"),
         "audit": ("portal.cli.audit", "audit"),

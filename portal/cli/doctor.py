@@ -19,7 +19,16 @@ def doctor() -> None:
         click.echo(f"✗ {problem}", err=True)
     if not problems:
         click.echo("everything answers and is as it should be")
+        _operators()
     sys.exit(1 if problems else 0)
+
+
+def _operators() -> None:
+    """A hint where nobody can enter the operator's room; an installation is sound without it."""
+    from portal.platform.service import anybody
+
+    if not anybody():
+        click.echo("nobody can enter the operator's room yet: portal operator create MAIL makes the first operator")
 
 
 def _postgres(primary: str) -> list[str]:

@@ -128,9 +128,7 @@ def _operator() -> dict[str, str]:
     email, name = OPERATOR
     password = _password("operator")
     create_operator(email, name, password)
-    config = settings()
-    host = f"{hosts.OPS_LABEL}.{config.PUBLIC_HOST or config.BASE_DOMAIN}"
-    return {"url": f"{config.SCHEME}://{host}{config.authority_port}/", "email": email, "password": password}
+    return {"url": hosts.ops_url(), "email": email, "password": password}
 
 
 def _community(plan: Community, *, known: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:

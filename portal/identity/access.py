@@ -89,7 +89,7 @@ def _open_by_code(
     if proved.channel in {codes.EMAIL, codes.SMS}:
         confirm(member, proved.target)
     journal().about("member", member.id)
-    return open_for(member, user_agent=user_agent, ip=ip, amr="tg" if proved.channel == codes.TELEGRAM else "otp")
+    return open_for(member, user_agent=user_agent, ip=ip, amr=factors.by_code(proved.channel))
 
 
 def confirm(member: User, contact: str) -> None:
@@ -121,7 +121,7 @@ def open_for(member: User, *, user_agent: str, ip: str, amr: str = "pwd", proved
 
 @command("session.open")
 def admit(user_id: UUID, *, user_agent: str, ip: str, amr: str = "pwd") -> str:
-    """A session for somebody who has shown who they are by `amr`: pwd, otp, tg, swk; returns its cookie."""
+    """A session for somebody who has shown who they are by `amr`: pwd, otp-email, otp-sms, tg, swk; returns its cookie."""
     journal().about("member", user_id)
     member = db.session.scalars(select(User).where(User.id == user_id)).one()
     return open_for(member, user_agent=user_agent, ip=ip, amr=amr)

@@ -28,6 +28,7 @@ from portal.kernel.model import new_id
 
 PASSKEY, APP, EMAIL, SMS, RECOVERY, PASSWORD = "passkey", "totp", "email", "sms", "recovery", "password"
 CODES = {EMAIL, SMS}
+BY_CODE = "otp-"  # and the channel: how a session was opened by a code
 SETTING_UP, SIGNING_IN = "factor", "second"  # what a code that was sent is for
 FREEZE = timedelta(hours=24)
 STEP, DRIFT = 30, 1  # seconds of a code; steps that a telephone's clock may be off
@@ -98,12 +99,28 @@ def second_is_due(member: User, amr: str, roles: Iterable[str]) -> bool:
 def ways(user_id: UUID, amr: str, password_hash: str | None = None) -> set[str]:
     """The kinds by which the second factor can be shown; empty when the member has none.
 
-    A code that opened the door is no second factor; beside it the password is one.
+    The channel whose code opened the door is no second factor, the other one is; with nothing else the password is one.
     """
     kinds = {method.kind for method in methods(user_id)}
-    if amr != "otp" or not kinds:
+    if not amr.startswith(BY_CODE) or not kinds:
         return kinds
-    return (kinds - CODES) or ({PASSWORD} if password_hash else set())
+    return (kinds - {amr.removeprefix(BY_CODE)}) or ({PASSWORD} if password_hash else set())
+
+
+def ways_again(member: User) -> set[str]:
+    """The kinds by which a member shows once more who they are; a code only to those who have nothing stronger (2FA-1).
+
+    Who has neither password nor factor gets the code to a contact that is proved; empty where there is none either.
+    """
+    kinds = {method.kind for method in methods(member.id)}
+    strong = (kinds - CODES) | ({PASSWORD} if member.password_hash else set())
+    proved = {EMAIL: member.email_confirmed_at, SMS: member.phone_confirmed_at}
+    return strong or kinds or {kind for kind, at in proved.items() if at and codes.offered(kind)}
+
+
+def by_code(channel: str) -> str:
+    """The `amr` of a session that a code opened, with the channel by which it came: otp-email, otp-sms, or tg."""
+    return "tg" if channel == codes.TELEGRAM else BY_CODE + channel
 
 
 @command("factor.start_app")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from portal.extensions import db
-from portal.identity import access, codes, consents, contacts, failures, passwords, queries, referrals, service
+from portal.identity import access, codes, consents, contacts, factors, failures, passwords, queries, referrals, service
 from portal.identity.models import User
 from portal.kernel.commands import command, journal
 from portal.web.locale import current as locale
@@ -67,7 +67,7 @@ def _join(challenge_id: UUID, typed: str, *, user_agent: str, ip: str) -> str:
         ref=kept["ref"],
         joined_via="join",
     )
-    return access.open_for(member, user_agent=user_agent, ip=ip, amr="otp")
+    return access.open_for(member, user_agent=user_agent, ip=ip, amr=factors.by_code(proved.channel))
 
 
 def make(*, name: str, contact: str, password_hash: str | None, marketing: bool, ref: str, joined_via: str) -> User:

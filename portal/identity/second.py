@@ -57,16 +57,18 @@ def finish(user_id: UUID, half_id: UUID, amr: str, *, user_agent: str, ip: str) 
     return access.open_for(member, user_agent=user_agent, ip=ip, amr=amr, proved=True)
 
 
-def confirm(user_id: UUID, session_id: UUID, way: str, typed: str, *, ip: str) -> None:
+def confirm(
+    user_id: UUID, session_id: UUID, way: str, typed: str, *, ip: str, challenge_id: UUID | None = None
+) -> None:
     """Show a factor once more: the session is fresh for five minutes. Raises what `enter` raises."""
     tried = counted(user_id, way, ip)
-    _confirm(user_id, session_id, way, typed)
+    _confirm(user_id, session_id, way, typed, challenge_id)
     tried.undo()
 
 
 @command("session.confirm")
-def _confirm(user_id: UUID, session_id: UUID, way: str, typed: str) -> None:
-    factors.prove(user_id, way, typed)
+def _confirm(user_id: UUID, session_id: UUID, way: str, typed: str, challenge_id: UUID | None) -> None:
+    factors.prove(user_id, way, typed, challenge_id)
     proved(user_id, session_id)
 
 

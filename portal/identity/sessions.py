@@ -243,7 +243,8 @@ def open_session(
 ) -> str:
     """A new session row, inside a command; `now` is `real_now()`. Returns the cookie's value, kept nowhere else.
 
-    `amr` says by what it was opened: pwd, otp, tg, swk, and after a `+` the second factor. A `half` one waits for it.
+    `amr` says by what it was opened: pwd, otp-email, otp-sms, tg, swk, and after a `+` the second factor.
+    A `half` one waits for it.
     """
     token = secrets.token_urlsafe(32)
     idle, absolute = LIVES["half" if half else kind]

@@ -17,7 +17,19 @@ from flask_babel import gettext
 from sqlalchemy import select, text
 
 from portal.extensions import db
-from portal.identity import access, codes, consents, contacts, joining, passwords, queries, roles, service, sessions
+from portal.identity import (
+    access,
+    codes,
+    consents,
+    contacts,
+    factors,
+    joining,
+    passwords,
+    queries,
+    roles,
+    service,
+    sessions,
+)
 from portal.identity.models import CustomRole, ForeignIdentity, TwoFactorMethod, User
 from portal.invitations.events import InvitationAsked
 from portal.invitations.models import Invitation
@@ -226,7 +238,7 @@ def accept(
     token: str,
     *,
     person_id: UUID | None = None,
-    amr: str = "otp",
+    amr: str | None = None,
     name: str = "",
     password: str | None = None,
     marketing: bool = False,
@@ -235,8 +247,8 @@ def accept(
 ) -> Accepted:
     """Use the link up, exactly once (R12): make or find the account, give what the link gives.
 
-    `person_id` is who is signed in, by `amr`. A new member, one who never signed in, and whoever is signed in get a
-    session; anybody else signs in as always, since a link that lay in a mailbox for days does not open an account that
+    `person_id` is who is signed in, by `amr`; of nobody's session the link counts as a code to where it was sent. A new
+    member, one who never signed in, and whoever is signed in get a session; anybody else signs in as always, since a link that lay in a mailbox for days does not open an account that
     has its own ways in. Raises `InvitationOver`, `WrongPerson`, `access.Suspended`, `passwords.WeakPassword`,
     `contacts.InvalidName`, `tenants.limits.LimitReached`; after each of them the link still opens.
     """
@@ -274,6 +286,7 @@ def accept(
         return Accepted(member.id, None)
     db.session.flush()
     db.session.refresh(member)
+    amr = amr or factors.by_code(codes.channel_of(row.target))
     proved = "+" in amr or amr == "swk"
     return Accepted(member.id, access.open_for(member, user_agent=user_agent, ip=ip, amr=amr, proved=proved))
 

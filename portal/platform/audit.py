@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from flask import has_request_context, request
 from psycopg.types.json import Jsonb
 
@@ -14,12 +15,17 @@ SHOWN = 100
 
 def note(action: str, operator_id: UUID | None, **detail: Any) -> UUID:
     """Write who did what; returns the line's id."""
-    entry = new_id()
     with connected() as connection:
-        connection.execute(
-            "INSERT INTO platform_audit (id, operator_id, action, detail, ip) VALUES (%s, %s, %s, %s, %s)",
-            (entry, operator_id, action, Jsonb(detail), request.remote_addr if has_request_context() else None),
-        )
+        return write(connection, action, operator_id, **detail)
+
+
+def write(connection: psycopg.Connection[Any], action: str, operator_id: UUID | None, **detail: Any) -> UUID:
+    """The same inside a transaction on the primary `main`, so that the act and its line stand or fall together."""
+    entry = new_id()
+    connection.execute(
+        "INSERT INTO platform_audit (id, operator_id, action, detail, ip) VALUES (%s, %s, %s, %s, %s)",
+        (entry, operator_id, action, Jsonb(detail), request.remote_addr if has_request_context() else None),
+    )
     return entry
 
 

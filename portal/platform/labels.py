@@ -15,6 +15,8 @@ def action(name: str) -> str:
         "tenant.change_owner": gettext("changed the owner of a tenant"),
         "health.read": gettext("saw the health of the installation"),
         "audit.read": gettext("read this log"),
+        "operator.create": gettext("made an operator on the command line"),
+        "operator.reset": gettext("gave an operator a new password on the command line"),
         "operator.sign_in": gettext("signed in"),
         "operator.sign_in_failed": gettext("typed a wrong password or code"),
         "operator.second_factor": gettext("showed the second factor"),

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.model import Model, new_id, pii, recorded_at
@@ -88,6 +88,19 @@ class OperatorChallenge(Model):
     purpose: Mapped[str] = mapped_column(info=pii("keep:technical"))
     operator_id: Mapped[UUID | None] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), index=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class OperatorTry(Model):
+    """A try at an operator's password or second factor; kept for a day, forgotten at once when it was right (S5)."""
+
+    __tablename__ = "operator_tries"
+    __table_args__ = (Index(None, "kind", "account", "at"), Index(None, "kind", "address", "at"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    kind: Mapped[str] = mapped_column(info=pii("keep:technical"))
+    account: Mapped[str] = mapped_column(info=pii("keep:hash"))
+    address: Mapped[str] = mapped_column(info=pii("keep:hash"))
+    at: Mapped[datetime] = recorded_at()
 
 
 class PlatformAudit(Model):

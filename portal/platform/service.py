@@ -6,23 +6,34 @@ from uuid import UUID
 
 from flask import request
 from flask_babel import gettext
+from psycopg.sql import SQL, Identifier
 
 from portal.identity import contacts, passwords
 from portal.identity.access import WrongCredentials
-from portal.identity.factors import PASSKEY
-from portal.identity.failures import ALLOWED, WINDOW, TooManyTries
+from portal.identity.factors import PASSKEY, PASSWORD, RECOVERY
+from portal.identity.failures import DOOR, SECOND
+from portal.kernel.errors import NotFound
 from portal.kernel.model import new_id
 from portal.kernel.primaries import connect
-from portal.platform import audit, factors, passkeys, sessions
+from portal.platform import audit, factors, passkeys, sessions, tries
 from portal.platform.database import connected
 from portal.web.client import client_address
 
 FAILED = "operator.sign_in_failed"
-RECENT = 1000  # newest lines looked at: more than two people's tries can make in five minutes
+FACTORS = (
+    "operator_factors",
+    "operator_passkeys",
+    "operator_recovery_codes",
+    "operator_challenges",
+    "operator_sessions",
+)
 
 
 def create_operator(email: str, name: str, password: str) -> UUID:
-    """An operator, or a new name and password for one; runs as portal_owner. Raises `WeakPassword`, `InvalidEmail`."""
+    """An operator, or a new name and password for one, whose sessions end (S2); runs as portal_owner.
+
+    Raises `WeakPassword`, `InvalidEmail`, `InvalidName`.
+    """
     mail, clean = contacts.clean_email(email), contacts.clean_name(name)
     passwords.check_strength(password, mail, clean)
     with connect("portal_owner") as connection:
@@ -32,9 +43,46 @@ def create_operator(email: str, name: str, password: str) -> UUID:
             " RETURNING id",
             (new_id(), mail, clean, passwords.hashed(password)),
         ).fetchone()
-    assert row is not None  # noqa: S101  RETURNING of one row
-    operator_id: UUID = row[0]
+        assert row is not None  # noqa: S101  RETURNING of one row
+        operator_id: UUID = row[0]
+        connection.execute("DELETE FROM operator_sessions WHERE operator_id = %s", (operator_id,))
+        audit.write(connection, "operator.create", None, operator=str(operator_id))
     return operator_id
+
+
+def reset_operator(email: str, password: str) -> UUID:
+    """A new password for an operator who lost theirs, or their factors: every factor, recovery code and session goes.
+
+    Runs as portal_owner, for whoever may use the installation's command line. Raises `NotFound`, `WeakPassword`.
+    """
+    with connect("portal_owner") as connection:
+        row = connection.execute(
+            "SELECT id, email, name FROM operators WHERE email = %s FOR UPDATE", (contacts.clean_email(email),)
+        ).fetchone()
+        if row is None:
+            raise NotFound(gettext("There is no operator with this e-mail."))
+        operator_id: UUID = row[0]
+        passwords.check_strength(password, *row[1:])
+        connection.execute(
+            "UPDATE operators SET password_hash = %s WHERE id = %s", (passwords.hashed(password), operator_id)
+        )
+        for table in FACTORS:
+            connection.execute(SQL("DELETE FROM {} WHERE operator_id = %s").format(Identifier(table)), (operator_id,))
+        audit.write(connection, "operator.reset", None, operator=str(operator_id))
+    return operator_id
+
+
+def is_operator(email: str) -> bool:
+    """Whether somebody with this e-mail runs the installation. Raises `InvalidEmail`."""
+    with connected() as connection:
+        mail = contacts.clean_email(email)
+        return connection.execute("SELECT 1 FROM operators WHERE email = %s", (mail,)).fetchone() is not None
+
+
+def anybody() -> bool:
+    """Whether there is an operator at all."""
+    with connected() as connection:
+        return connection.execute("SELECT 1 FROM operators LIMIT 1").fetchone() is not None
 
 
 def sign_in(email: str, password: str) -> str:
@@ -43,11 +91,12 @@ def sign_in(email: str, password: str) -> str:
     Raises `WrongCredentials` or `TooManyTries`.
     """
     operator = _operator(email)
-    account = _key(str(operator.id) if operator else email)
-    _refuse_too_many(account)
+    account = str(operator.id) if operator else email.strip()
+    tried = tries.attempt(account, client_address(), DOOR)
     if not passwords.matches(operator.password_hash if operator else None, password):
-        audit.note(FAILED, None, account=account, address=_key(client_address()))
+        _note_failure(account)
         raise WrongCredentials(gettext("E-mail or password is wrong."))
+    tried.take_back()
     audit.note("operator.sign_in", operator.id, browser=request.user_agent.string[:200])
     return sessions.open_session(operator.id, half=bool(factors.ways(operator.id)) or factors.required())
 
@@ -55,18 +104,21 @@ def sign_in(email: str, password: str) -> str:
 def prove(operator_id: UUID, way: str, typed: str, *, purpose: str = "") -> None:
     """Show a factor, `typed` being a passkey's answer to the question for `purpose` where the way is a passkey.
 
-    Each wrong try of what can be guessed is counted as at the door (S5). Raises `factors.WrongCode`, `TooManyTries`,
+    Each try is counted before it is looked at, a password with those of the door, the rest by the second factor's rules;
+    a recovery code's 80 bits are guessed by nobody, so only the address is held back there (S5). Raises `factors.WrongCode`, `TooManyTries`,
     `signing.PasskeyRefused`.
     """
     if way == PASSKEY:
         return passkeys.prove(purpose, operator_id, typed)
-    account = _key(f"{operator_id}|{way}")
-    _refuse_too_many(account)
+    address = client_address()
+    account = {PASSWORD: str(operator_id), RECOVERY: f"{operator_id}|{address}|{way}"}.get(way, f"{operator_id}|{way}")
+    tried = tries.attempt(account, address, DOOR if way == PASSWORD else SECOND)
     try:
         factors.prove(operator_id, way, typed)
     except factors.WrongCode:
-        audit.note(FAILED, None, account=account, address=_key(client_address()))
+        _note_failure(account)
         raise
+    tried.undo()
     return None
 
 
@@ -85,28 +137,8 @@ def _operator(email: str) -> Any:
         return connection.execute("SELECT id, password_hash FROM operators WHERE email = %s", (mail,)).fetchone()
 
 
-def _refuse_too_many(account: str) -> None:
-    with connected() as connection:
-        row = connection.execute(
-            "SELECT ceil(extract(epoch FROM max(at) + %(window)s - clock_timestamp()))::int AS wait FROM ("
-            " SELECT detail->>'account' AS account, recorded_at AS at,"
-            "        row_number() OVER (PARTITION BY detail->>'account' ORDER BY seq DESC) AS n_account,"
-            "        row_number() OVER (PARTITION BY detail->>'address' ORDER BY seq DESC) AS n_address,"
-            "        detail->>'address' AS address"
-            "   FROM (SELECT * FROM platform_audit ORDER BY seq DESC LIMIT %(recent)s) newest"
-            "  WHERE action = %(failed)s AND recorded_at > clock_timestamp() - %(window)s) tries"
-            " WHERE (account = %(account)s AND n_account = %(allowed)s) OR (address = %(address)s AND n_address = %(allowed)s)",
-            {
-                "window": WINDOW,
-                "recent": RECENT,
-                "failed": FAILED,
-                "account": account,
-                "address": _key(client_address()),
-                "allowed": ALLOWED,
-            },
-        ).fetchone()
-    if row is not None and row.wait is not None:
-        raise TooManyTries(int(row.wait))
+def _note_failure(account: str) -> None:
+    audit.note(FAILED, None, account=_key(account), address=_key(client_address()))
 
 
 def _key(value: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from flask import g
 from psycopg.types.json import Jsonb
 
@@ -54,20 +55,19 @@ def open_one(
 
 def suspend(operator_id: UUID, tenant: Any, reason: str) -> None:
     """Nobody signs in, no page and no call is answered, jobs wait; the reason is for operators."""
-    _call("SELECT platform.set_suspended(%s, %s)", tenant.id, reason)
-    audit.note("tenant.suspend", operator_id, tenant=tenant.slug, reason=reason)
+    call = ("SELECT platform.set_suspended(%s, %s)", tenant.id, reason)
+    _act("tenant.suspend", operator_id, tenant, call, reason=reason)
 
 
 def resume(operator_id: UUID, tenant: Any) -> None:
     """A suspended tenant goes on where it was."""
-    _call("SELECT platform.set_suspended(%s, NULL)", tenant.id)
-    audit.note("tenant.resume", operator_id, tenant=tenant.slug)
+    _act("tenant.resume", operator_id, tenant, ("SELECT platform.set_suspended(%s, NULL)", tenant.id))
 
 
 def set_terms(operator_id: UUID, tenant: Any, *, modules: list[str], limits: dict[str, int]) -> None:
     """Which modules the tenant may use, and how much of everything."""
-    _call("SELECT platform.set_terms(%s, %s, %s)", tenant.id, modules, Jsonb(limits))
-    audit.note("tenant.set_terms", operator_id, tenant=tenant.slug, modules=" ".join(modules), limits=limits)
+    call = ("SELECT platform.set_terms(%s, %s, %s)", tenant.id, modules, Jsonb(limits))
+    _act("tenant.set_terms", operator_id, tenant, call, modules=" ".join(modules), limits=limits)
 
 
 def change_owner(operator_id: UUID, tenant: Any, email: str, *, keep: bool) -> None:
@@ -86,7 +86,23 @@ def change_owner(operator_id: UUID, tenant: Any, email: str, *, keep: bool) -> N
     audit.note("tenant.change_owner", operator_id, tenant=tenant.slug, **shown)
 
 
-def _call(statement: str, tenant_id: UUID, *values: Any) -> None:
-    with connected(home_of(tenant_id)) as connection:
-        connection.execute(statement, (tenant_id, *values))
+def _act(action: str, operator_id: UUID, tenant: Any, call: tuple[Any, ...], **detail: Any) -> None:
+    """An act and its line in the log, in one transaction (security.md 11).
+
+    The log stands on `main`: for a tenant of another primary the line is there before the act, and one more where it failed.
+    """
+    home = home_of(tenant.id)
+    statement, *values = call
+    shown = {"tenant": tenant.slug, **detail}
+    with connected() as connection:
+        audit.write(connection, action, operator_id, **shown)
+        if home == MAIN:
+            connection.execute(statement, values)
+    if home != MAIN:
+        try:
+            with connected(home) as connection:
+                connection.execute(statement, values)
+        except psycopg.Error:
+            audit.note(action, operator_id, **shown, failed=True)
+            raise
     hosts.forget()

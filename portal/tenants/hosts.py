@@ -82,6 +82,13 @@ def plain_host(raw: str) -> str:
         return ""
 
 
+def ops_url() -> str:
+    """Where operators sign in."""
+    config = settings()
+    host = f"{OPS_LABEL}.{config.PUBLIC_HOST or config.BASE_DOMAIN}"
+    return f"{config.SCHEME}://{host}{config.authority_port}/"
+
+
 def is_ops(host: str) -> bool:
     """Whether the host is the operator's room."""
     return host in {f"{OPS_LABEL}.{settings().BASE_DOMAIN}", f"{OPS_LABEL}.{settings().PUBLIC_HOST}"}

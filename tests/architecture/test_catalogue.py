@@ -19,6 +19,7 @@ GLOBAL = {
     "operator_recovery_codes",
     "operators",
     "operator_sessions",
+    "operator_tries",
     "platform_audit",
     "alembic_version",
 }

@@ -435,7 +435,7 @@ def test_a_stranger_joins_by_mail_without_a_password(visitor, seen_by, deliver, 
     assert joined.email_confirmed_at is not None
     assert actions == ["code.issue", "member.join"]
     assert {tuple(row) for row in agreed} == {("terms", 1, "en"), ("privacy", 1, "en")}
-    assert amr == "otp"
+    assert amr == "otp-email"
 
 
 def test_a_stranger_joins_by_phone_with_a_password(visitor, seen_by, deliver, sink, texts):

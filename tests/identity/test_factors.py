@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text, update
 
 from portal.extensions import db
 from portal.identity import codes, factors, queries
-from portal.identity.models import ContactChange, DeviceSession, LoginFailure, RecoveryCode, TwoFactorMethod
+from portal.identity.models import ContactChange, DeviceSession, LoginFailure, RecoveryCode, TwoFactorMethod, User
 from portal.kernel import vault
 from portal.kernel.authz import Access
 from portal.kernel.commands import command
@@ -451,7 +451,8 @@ def test_codes_by_mail_are_a_second_factor_once_one_has_arrived(acting, visitor,
             factors.add_codes(ALICE.id, asked, "654321")
         assert len(factors.add_codes(ALICE.id, asked, "123456")) == 10
         assert factors.ways(ALICE.id, "pwd") == {factors.EMAIL}
-        assert factors.ways(ALICE.id, "otp", "hash") == {factors.PASSWORD}
+        assert factors.ways(ALICE.id, "otp-email", "hash") == {factors.PASSWORD}
+        assert factors.ways(ALICE.id, "otp-sms", "hash") == {factors.EMAIL}
         db.session.rollback()
         command("test.wait")(
             lambda: db.session.execute(
@@ -467,6 +468,46 @@ def test_codes_by_mail_are_a_second_factor_once_one_has_arrived(acting, visitor,
         codes.mint(newest)
     assert client.post("/login/second", data={"way": "email", "code": "123456"}).status_code == 303
     assert client.get("/me/wallet").status_code == 200
+
+
+def test_a_mailed_code_does_not_stand_for_the_code_by_sms(acting, seed, visitor, texts, monkeypatch):
+    """2FA-1, S4: a member without a password whose second factor is SMS comes in by a code to the mailbox: the session is a
+    half one, no new factor can be made from it, and only the code to the telephone opens it. Seen
+    red with both channels dropped whichever of them opened the door: the first session was a full one.
+    """
+    monkeypatch.setattr(codes.secrets, "randbelow", lambda _: 123456)
+    with acting(CIRCLE):
+        now = factors.sessions.real_now()
+    seed(CIRCLE, TwoFactorMethod(user_id=ALICE.id, kind=factors.SMS, created_at=now, confirmed_at=now))
+    with acting(CIRCLE, ALICE):
+        command("test.no_password")(
+            lambda: db.session.execute(update(User).where(User.id == ALICE.id).values(password_hash=None))
+        )()
+
+    def newest_arrives():
+        with acting(CIRCLE):
+            codes.mint(db.session.scalar(text("SELECT id FROM one_time_codes ORDER BY created_at DESC LIMIT 1")))
+
+    thief = visitor()
+    thief.submit("/login", form="sign-in", email=ALICE.email, way="code")
+    newest_arrives()
+    thief.submit("/login/code", form="type-code", code="123456")
+    assert thief.get("/me/wallet").location.startswith("/login/second")
+    assert thief.get("/me/security/app").status_code != 200
+    asked = thief.get("/login/second").text
+    assert 'value="sms"' in asked
+    assert 'value="email"' not in asked
+    with acting(CIRCLE):
+        halved = db.session.execute(
+            select(DeviceSession.state, DeviceSession.amr).order_by(DeviceSession.created_at.desc())
+        ).first()
+        assert tuple(halved) == ("half", "otp-email")
+    renewed(thief)
+    assert thief.post("/login/second/code", data={"way": "email"}).status_code == 404
+    assert thief.post("/login/second/code", data={"way": "sms"}).status_code == 303
+    newest_arrives()
+    assert thief.post("/login/second", data={"way": "sms", "code": "123456"}).status_code == 303
+    assert thief.get("/me/wallet").status_code == 200
 
 
 def test_nothing_is_paid_out_for_a_day_after_a_contact_changed(acting, seed):

@@ -6,11 +6,14 @@ from datetime import timedelta
 
 import pytest
 from flask import g
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
+from portal.extensions import db
 from portal.identity import codes, contacts, passwords, resets, service
 from portal.identity.models import ContactChange, DeviceSession, PasswordReset, User
+from portal.kernel.commands import command
 from tests.cast import ALICE, CIRCLE, EVE, GLOBEX, OLGA, PASSWORD
+from tests.identity.test_factors import stale
 from tests.post import code_in
 
 NEW = "nine patient harbours"
@@ -235,6 +238,50 @@ def test_a_new_mail_holds_once_its_code_is_typed_and_the_old_one_is_told(sign_in
     assert tuple(change) == (ALICE.email, "alisa@circle.example")
     answer = visitor().submit("/login", form="sign-in", email="alisa@circle.example", password=PASSWORD)
     assert answer.status_code == 303
+
+
+def test_who_signs_in_by_codes_only_shows_the_present_contact_before_it_is_replaced(
+    sign_in, app, acting, deliver, sink, seen_by
+):
+    """2FA-1: an old session alone moves no account to another mailbox. Without password and app the code goes to the contact
+    that was proved, and to no other; then the form that waited is there again. Seen red with such members let through.
+    """
+    with acting(CIRCLE, ALICE):
+        codes_only = update(User).where(User.id == ALICE.id).values(password_hash=None, email_confirmed_at=func.now())
+        command("test.codes_only")(lambda: db.session.execute(codes_only))()
+    browser = sign_in(ALICE)
+    stale(app, ALICE)
+    sent = browser.submit("/me/contacts", form="email-form", email="thief@circle.example")
+    assert sent.location.startswith("/me/confirm")
+    assert ALICE.email in browser.get(sent.location).text
+    assert browser.post("/me/confirm/code", data={"way": "sms"}).location == "/me/confirm"
+    asked = browser.submit(sent.location, form="send-code").location
+    deliver()
+    assert sink.at("thief@circle.example") == []
+    code = code_in(sink.to(ALICE)[-1]["Subject"])
+    wrong = browser.submit(asked, form="proof", code=f"{(int(code) + 1) % 10**6:06d}")
+    assert wrong.status_code == 422
+    assert browser.submit("/me/contacts", form="email-form", email="a@b.example").location.startswith("/me/confirm")
+    assert browser.submit(asked, form="proof", code=code).location == "/me/confirm/resume"
+    assert "a@b.example" in browser.get("/me/confirm/resume").text
+    assert (
+        browser.submit("/me/contacts", form="email-form", email="alisa@circle.example").location == "/me/contacts/code"
+    )
+    with seen_by(CIRCLE) as session:
+        assert session.scalar(select(User.email).where(User.id == ALICE.id)) == ALICE.email
+
+
+def test_who_has_proved_no_contact_signs_in_again_before_one_is_replaced(sign_in, app, acting):
+    """Somebody of a messenger only: there is nothing to send a code to, and a new sign-in is fresh."""
+    with acting(CIRCLE, ALICE):
+        nothing = update(User).where(User.id == ALICE.id).values(password_hash=None)
+        command("test.nothing_proved")(lambda: db.session.execute(nothing))()
+    browser = sign_in(ALICE)
+    stale(app, ALICE)
+    sent = browser.submit("/me/contacts", form="email-form", email="thief@circle.example")
+    assert "Sign out" in browser.get(sent.location).text
+    fresh = sign_in(ALICE).submit("/me/contacts", form="email-form", email="alisa@circle.example")
+    assert fresh.location == "/me/contacts/code"
 
 
 def test_the_phone_one_has_is_confirmed_and_nobody_is_told(sign_in, deliver, texts, sink, seen_by):

@@ -93,7 +93,8 @@ def test_dead_deliveries_show_on_both_pages(inside, acting):
 def test_every_look_is_written_down(inside, operator):
     for url in PAGES:
         inside.get(url)
-    rows = ask("SELECT action, operator_id, ip FROM platform_audit ORDER BY seq")
+    made, *rows = ask("SELECT action, operator_id, ip FROM platform_audit ORDER BY seq")
+    assert made == ("operator.create", None, None)
     assert [r[0] for r in rows] == ["operator.sign_in", "tenants.read", "health.read", "audit.read"]
     assert {r[1] for r in rows} == {operator}
     assert {r[2] for r in rows} == {"127.0.0.1"}
@@ -243,8 +244,11 @@ def test_language_and_theme_of_the_room(inside):
     assert 'data-theme="dark"' in page
 
 
-def test_an_operator_made_again_gets_the_new_password(app, visitor, operator):
+def test_an_operator_made_again_gets_the_new_password_and_is_signed_out(app, visitor, inside, operator):
+    """S2. Seen red with the sessions left open: the old browser went on."""
+    assert inside.get("/tenants").status_code == 200
     with app.app_context():
         assert service.create_operator(OPERATOR_EMAIL.upper(), "Sergey P.", "orchard lantern eighteen") == operator
+    assert inside.get("/tenants").location.startswith("/login")
     assert enter(visitor(OPS)).status_code == 422
     assert enter(visitor(OPS), password="orchard lantern eighteen").status_code == 303

@@ -176,6 +176,31 @@ def test_the_operator_sees_the_tenants_of_both_and_what_does_not_answer(two, ope
     assert without.get("/health").status_code == 200
 
 
+def test_a_tenant_of_the_other_primary_is_stopped_and_the_log_says_what_was_done_and_what_failed(two, operator):
+    """Security 11: the log stands on `main`, so the line is there before the act. Seen red with the act before its line."""
+    from portal.kernel.primaries import connect
+    from portal.platform import tenants as acts
+    from portal.tenants import hosts
+
+    log = "SELECT action, detail->>'failed' FROM platform_audit WHERE action LIKE %s ORDER BY seq"
+    with two.app_context():
+        eastside = hosts.tenant_at(EAST)
+        acts.suspend(None, eastside, "The bill of May")
+        assert ask("east", "SELECT status FROM tenants WHERE slug = 'eastside'") == [("suspended",)]
+        acts.resume(None, eastside)
+        with connect("portal_owner", "east") as connection:
+            connection.execute("ALTER TABLE tenants ADD CONSTRAINT never CHECK (status <> 'suspended')")
+        with pytest.raises(psycopg.errors.CheckViolation):
+            acts.suspend(None, eastside, "The bill of June")
+        done = ask("main", log, "tenant.%")
+    assert done == [
+        ("tenant.suspend", None),
+        ("tenant.resume", None),
+        ("tenant.suspend", None),
+        ("tenant.suspend", "true"),
+    ]
+
+
 def test_a_primary_that_is_down_takes_nobody_elses_tenants_along(two, with_east_at):
     from workers.periodic import each_tenant
 

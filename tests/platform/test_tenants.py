@@ -5,7 +5,9 @@ import re
 import psycopg
 import pytest
 
+from portal.platform import tenants as acts
 from portal.settings import settings
+from portal.tenants import hosts
 from tests.cast import BOB, CAFE, CIRCLE, OLGA
 from tests.checked import CheckedClient
 from tests.platform.test_operator import ask
@@ -134,6 +136,28 @@ def test_a_suspended_tenant_is_paused_for_everybody_and_goes_on_where_it_was(ins
     log = inside.get("/audit?action=tenant.suspend&tenant=circle").text
     assert "The bill of May" in log
     assert "tenant.resume" not in log.split("<tbody>")[1]
+
+
+def test_what_cannot_be_written_down_is_not_done_and_the_other_way_round(operator, app):
+    """Security 11: stopping a tenant and setting its terms stand or fall with their lines. Seen red with the line written
+    after the act on a connection of its own: the tenant was stopped, and the log said nothing.
+    """
+    before = ask("SELECT status, allowed_modules, limits FROM tenants WHERE slug = 'circle'")
+    ask("ALTER TABLE platform_audit ADD CONSTRAINT full_disk CHECK (action NOT LIKE 'tenant.%%') NOT VALID")
+    with app.app_context():
+        circle = hosts.tenant_by_id(CIRCLE.id)
+        for act in (
+            lambda: acts.suspend(operator, circle, "The bill of May"),
+            lambda: acts.set_terms(operator, circle, modules=["loyalty"], limits={"members": 5}),
+        ):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                act()
+        assert ask("SELECT status, allowed_modules, limits FROM tenants WHERE slug = 'circle'") == before
+        ask("ALTER TABLE platform_audit DROP CONSTRAINT full_disk")
+        ask("ALTER TABLE tenants ADD CONSTRAINT never CHECK (status <> 'suspended') NOT VALID")
+        with pytest.raises(psycopg.errors.CheckViolation):
+            acts.suspend(operator, circle, "The bill of May")
+    assert ask("SELECT action FROM platform_audit WHERE action LIKE 'tenant.%%'") == []
 
 
 def test_what_waits_for_a_suspended_tenant_is_delivered_when_it_goes_on(inside, acting, app):

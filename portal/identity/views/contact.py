@@ -7,7 +7,7 @@ from flask import flash, redirect, session, url_for
 from flask_babel import gettext
 from flask_login import current_user
 
-from portal.identity import codes, contacts, factors, failures, service, stepup
+from portal.identity import codes, contacts, failures, service, stepup
 from portal.identity.forms import CodeForm, EmailForm, PhoneForm
 from portal.identity.limits import PASSWORDS_A_PERSON, limited
 from portal.identity.models import User
@@ -71,7 +71,7 @@ def contact_code() -> Any:
 
 
 def _send(form: Any, field: Any, channel: str, clean: Any) -> Any:
-    if not stepup.is_fresh() and _can_confirm():
+    if not stepup.is_fresh():
         return stepup.ask()
     if not form.validate():
         return _page(form, status=422)
@@ -83,13 +83,6 @@ def _send(form: Any, field: Any, channel: str, clean: Any) -> Any:
         return _page(form, status=max(422, error.status))
     session[KEY] = {"id": str(challenge), "to": target, "channel": channel}
     return redirect(url_for("identity.contact_code"), code=303)
-
-
-def _can_confirm() -> bool:
-    """Whether the member has a password or a factor to show again; who comes in by codes only has neither."""
-    member: User = get_or_404(User, current_user.id)
-    kinds = {method.kind for method in factors.methods(member.id)}
-    return member.password_hash is not None or bool(kinds - factors.CODES)
 
 
 def _page(form: Any = None, status: int = 200) -> Any:

@@ -21,6 +21,7 @@ from portal.kernel.authz import HALF, LOGIN, PUBLIC
 from portal.kernel.errors import PortalError
 from portal.web.client import client_address
 from portal.web.fragments import render
+from portal.web.lookup import get_or_404
 from portal.web.security import reading
 
 SENT = "code_sent"  # where the session keeps the kind and the id of the code that was sent
@@ -83,9 +84,7 @@ def sent(way: str) -> UUID | None:
 def confirm() -> Any:
     """Show a factor once more, then go back to what one was about to do (`stepup.fresh`)."""
     ahead = onward.safe_path(request.values.get("next")) or "/me"
-    offered = _ordered({method.kind for method in factors.methods(current_user.id)} - factors.CODES)
-    if _password_hash(current_user.id):
-        offered.append(factors.PASSWORD)
+    offered = _offered_again()
     if g.device_session.impersonator_id is not None:
         abort(403)
     form = ProofForm(way=request.args.get("way"), offered=offered)
@@ -97,10 +96,29 @@ def confirm() -> Any:
         if form.way.data == factors.PASSKEY:
             passkeys.confirm(current_user.id, current_user.session_id, form.credential.data or "")
         else:
-            second.confirm(current_user.id, current_user.session_id, form.way.data, form.typed, ip=client_address())
+            way = form.way.data or ""
+            code = sent(way) if way in factors.CODES else None
+            session_id = current_user.session_id
+            second.confirm(current_user.id, session_id, way, form.typed, ip=client_address(), challenge_id=code)
     except PortalError as error:
         return _refused(_ask_again, form, offered, ahead, error)
     return redirect(url_for("identity.resume") if stepup.kept() else ahead, code=303)
+
+
+@identity.route("/me/confirm/code", methods=["POST"], permission=LOGIN)
+@limited(TRIES_AN_ADDRESS)
+def send_confirming_code() -> Any:
+    """Send the code by which somebody without password and app shows who they are, to the contact they have proved."""
+    ahead, way = onward.safe_path(request.form.get("next")), request.form.get("way", "")
+    if g.device_session.impersonator_id is not None:
+        abort(403)
+    if way not in factors.CODES & {*_offered_again()}:
+        return redirect(url_for("identity.confirm", next=ahead), code=303)
+    try:
+        browser[SENT] = [way, str(factors.send_code(current_user.id, way, factors.SIGNING_IN))]
+    except PortalError as error:
+        flash(error.message, "error")
+    return redirect(url_for("identity.confirm", way=way, next=ahead), code=303)
 
 
 @identity.route("/me/confirm/resume", permission=LOGIN)
@@ -181,8 +199,8 @@ def _ask_second(form: ProofForm, offered: list[str], ahead: str | None, refusal:
 def _ask_again(form: ProofForm, offered: list[str], ahead: str | None, refusal: str = "", status: int = 200) -> Any:
     return render(
         "identity/confirm.html",
-        sent=None,
-        where="",
+        sent=sent(form.way.data or ""),
+        where=factors.contact(current_user.id, form.way.data) if form.way.data in factors.CODES else "",
         form=form,
         offered=offered,
         ahead=ahead,
@@ -201,6 +219,10 @@ def _refused(ask: Any, form: ProofForm, offered: list[str], ahead: str | None, e
     if status == 429:  # noqa: PLR2004
         answer.headers["Retry-After"] = str(error.extra["retry_after"])
     return answer
+
+
+def _offered_again() -> list[str]:
+    return _ordered(factors.ways_again(get_or_404(User, current_user.id)))
 
 
 def _ordered(kinds: set[str]) -> list[str]:

@@ -39,7 +39,7 @@ def accept(token: str) -> Any:
         done = service.accept(
             token,
             person_id=person,
-            amr=g.device_session.amr if person else "otp",
+            amr=g.device_session.amr if person else None,
             name=form.name.data or "" if form.name else "",
             password=form.password.data or None if form.password else None,
             marketing=bool(form.marketing and form.marketing.data),
