@@ -17,7 +17,7 @@ from portal.kernel.authz import reachable
 from portal.kernel.model import I18n
 from portal.web import nav
 from portal.web.locale import current as locale
-from portal.web.locale import direction, language_name, offered
+from portal.web.locale import direction, in_cyrillic, language_name, offered
 from portal.web.paging import url_with
 
 
@@ -49,6 +49,7 @@ def init_app(app: Flask) -> None:
         language_name=language_name,
         reachable=reachable,
         direction=direction,
+        in_cyrillic=in_cyrillic,
     )
     app.context_processor(_context)
 
