@@ -48,6 +48,7 @@ def init_app(app: Flask) -> None:
         url_with=url_with,
         language_name=language_name,
         reachable=reachable,
+        settings_pages=nav.settings_pages,
         direction=direction,
         in_cyrillic=in_cyrillic,
     )
