@@ -199,6 +199,7 @@ def _ops() -> list[tuple[str, list[Link]]]:
             "",
             _links(
                 ("platform.tenants", "building-store", gettext("Tenants"), P.OPERATORS_READ),
+                ("platform.domains", "world", gettext("Domains"), P.OPERATORS_READ),
                 ("platform.health", "activity", gettext("Health"), P.OPERATORS_READ),
                 ("platform.audit", "history", gettext("Audit log"), P.OPERATORS_READ),
             ),
