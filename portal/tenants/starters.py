@@ -1,4 +1,4 @@
-"""What a new tenant begins with: tiers, earning, a first business, texts. Chosen by name, in the room and on the command line."""
+"""What a new tenant begins with: tiers, earning, a first business, roles, texts. Chosen by name, in the room and on the command line."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,6 +6,7 @@ from typing import Any
 
 from flask_babel import LazyString, lazy_gettext
 
+from portal.kernel.authz import CASHIER, EDITOR, P
 from portal.web.locale import spoken_in
 
 MODULES = ("loyalty", "till", "imports", "messages")
@@ -31,6 +32,15 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """A role of the tenant's own, over the tenant or at a business; nobody has it before an admin gives it."""
+
+    name: LazyString
+    reach: str
+    permissions: frozenset[P]
+
+
+@dataclass(frozen=True, slots=True)
 class Starter:
     """A set to begin with; `business` is the category of the first business (None: none is opened)."""
 
@@ -42,6 +52,7 @@ class Starter:
     period: str
     business: str | None
     welcome: LazyString | None
+    roles: tuple[Role, ...] = ()
     modules: tuple[str, ...] = MODULES
 
 
@@ -49,6 +60,7 @@ def _tier(code: str, name: LazyString, from_: int, per_cent: int) -> Tier:
     return Tier(code, name, from_, Fraction(per_cent, 100))
 
 
+_BOOKS = EDITOR | {P.MEMBERS_READ, P.WALLETS_READ, P.AUDIT_READ}
 LADDER = (
     _tier("bronze", lazy_gettext("Bronze"), 0, 3),
     _tier("silver", lazy_gettext("Silver"), 10_000, 5),
@@ -73,6 +85,10 @@ STARTERS = {
             "YEAR",
             "cafe",
             lazy_gettext("Show your card when you pay: part of every bill comes back to you as bonus."),
+            (
+                Role(lazy_gettext("Senior cashier"), "business", CASHIER | {P.DESK_READ, P.PURCHASES_READ}),
+                Role(lazy_gettext("Bookkeeper"), "tenant", _BOOKS),
+            ),
         ),
         Starter(
             "club",
@@ -86,6 +102,10 @@ STARTERS = {
             "YEAR",
             "club",
             lazy_gettext("Welcome to the club. Your card opens the benefits of all its partners."),
+            (
+                Role(lazy_gettext("Host"), "business", frozenset({P.MEMBERS_FIND, P.MEMBERS_CREATE, P.DESK_READ})),
+                Role(lazy_gettext("Club manager"), "tenant", EDITOR | {P.MEMBERS_READ, P.MEMBERS_CREATE, P.KYC_READ}),
+            ),
         ),
         Starter(
             "school",
@@ -98,6 +118,10 @@ STARTERS = {
             "YEAR",
             "education",
             lazy_gettext("Welcome. Each paid course brings bonus for the next one."),
+            (
+                Role(lazy_gettext("Secretary"), "business", CASHIER | {P.DESK_READ, P.PURCHASES_READ}),
+                Role(lazy_gettext("Bookkeeper"), "tenant", _BOOKS),
+            ),
         ),
         Starter(
             "blank",

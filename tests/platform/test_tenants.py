@@ -186,3 +186,23 @@ def test_the_process_behind_the_room_may_call_its_functions_and_nothing_else():
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         app_role.execute("SELECT platform.set_suspended(gen_random_uuid(), NULL)")
+
+
+def test_a_template_brings_roles_in_the_communitys_first_language(inside, app, deliver, sink):
+    """Nobody has them yet. Seen red with a template without roles."""
+    open_one(inside, locales=["ru", "en"])
+    deliver()
+    link = re.search(r"(/begin/[^\s]+)", sink.at("ada@nord.example")[0].get_body(("plain",)).get_content())[1]
+    ada = CheckedClient(app, host="nord.localhost")
+    ada.submit(link, form="begin-form", password=PASSWORD)
+    page = ada.get("/admin/roles").text
+    assert "Старший кассир" in page or "Senior cashier" in page
+    with psycopg.connect(settings().database_url("portal_owner")) as connection:
+        tenant = connection.execute("SELECT id, default_locale FROM tenants WHERE slug = 'nord'").fetchone()
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant[0]),))
+        roles = connection.execute("SELECT name, reach, permissions FROM custom_roles ORDER BY reach").fetchall()
+        given = connection.execute("SELECT count(*) FROM role_assignments").fetchone()
+    first = {"en": ["Senior cashier", "Bookkeeper"], "ru": ["Старший кассир", "Бухгалтер"]}[tenant[1]]
+    assert [name for name, *_ in roles] == first
+    assert "purchases.read" in roles[0][2]
+    assert given == (0,)
