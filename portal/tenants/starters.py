@@ -144,4 +144,6 @@ def named(code: str) -> Starter:
 
 def settings_of(starter: Starter, locales: tuple[str, ...]) -> dict[str, Any]:
     """What `tenants.settings` begins with, in the languages of the tenant."""
-    return {"texts": {"welcome": spoken_in(starter.welcome, locales)}} if starter.welcome else {}
+    if starter.welcome is None:
+        return {}
+    return {"texts": {"welcome": spoken_in(starter.welcome, locales)}, "drafts": "open"}

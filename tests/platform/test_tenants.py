@@ -206,3 +206,22 @@ def test_a_template_brings_roles_in_the_communitys_first_language(inside, app, d
     assert [name for name, *_ in roles] == first
     assert "purchases.read" in roles[0][2]
     assert given == (0,)
+
+
+def test_a_template_brings_drafts_that_nobody_publishes_as_they_are(inside, app, deliver, sink):
+    """Seen red without the question about double brackets."""
+    open_one(inside, locales=["en", "ru"])
+    deliver()
+    link = re.search(r"(/begin/[^\s]+)", sink.at("ada@nord.example")[0].get_body(("plain",)).get_content())[1]
+    ada, stranger = CheckedClient(app, host="nord.localhost"), CheckedClient(app, host="nord.localhost")
+    ada.submit(link, form="begin-form", password=PASSWORD)
+    for page in ("terms", "privacy", "imprint"):
+        editor = f"/admin/settings/legal?page={page}"
+        assert "[[Draft: " in ada.get(editor).text
+        assert "[[Черновик: " in ada.get(editor).text
+        assert ada.submit(editor, form="legal-form").status_code == 422
+        assert stranger.get(f"/legal/{page}").status_code == 404
+    texts = {"title-en": "Terms", "body-en": "One card.", "title-ru": "", "body-ru": ""}
+    assert ada.submit("/admin/settings/legal?page=terms", form="legal-form", **texts).status_code == 303
+    assert "One card." in stranger.get("/legal/terms").text
+    assert "Draft" not in ada.get("/admin/settings/legal?page=terms").text
