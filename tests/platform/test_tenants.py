@@ -219,7 +219,10 @@ def test_a_template_brings_drafts_that_nobody_publishes_as_they_are(inside, app,
         editor = f"/admin/settings/legal?page={page}"
         assert "[[Draft: " in ada.get(editor).text
         assert "[[Черновик: " in ada.get(editor).text
-        assert ada.submit(editor, form="legal-form").status_code == 422
+        draft = {"title-en": "Ours", "body-en": "[[Draft: have it checked]] One card."}
+        refused = ada.submit(editor, form="legal-form", **draft)
+        assert refused.status_code == 422
+        assert "It is a draft." in refused.text
         assert stranger.get(f"/legal/{page}").status_code == 404
     texts = {"title-en": "Terms", "body-en": "One card.", "title-ru": "", "body-ru": ""}
     assert ada.submit("/admin/settings/legal?page=terms", form="legal-form", **texts).status_code == 303
