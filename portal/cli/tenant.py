@@ -5,6 +5,7 @@ from flask import Flask
 
 from portal.cli.environment import application
 from portal.settings import MAIN
+from portal.web.locale import supported
 
 
 @click.group()
@@ -17,7 +18,9 @@ def tenant() -> None:
 @click.option("--name", default="", help="As people see it; the slug when left out.")
 @click.option("--currency", default="USD", show_default=True)
 @click.option("--timezone", default="UTC", show_default=True)
-@click.option("--locale", "locales", multiple=True, default=("en", "ru"), show_default=True)
+@click.option(
+    "--locale", "locales", multiple=True, default=supported, help="Every language that the portal speaks when left out."
+)
 @click.option("--kind", type=click.Choice(["live", "sandbox"]), default="live", show_default=True)
 @click.option("--domain", "domains", multiple=True, help="Further host names.")
 @click.option("--blank", is_flag=True, help="No business and no people, only the default tiers.")

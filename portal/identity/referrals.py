@@ -17,6 +17,7 @@ from portal.kernel.tenancy import current_tenant_id
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # nothing that looks like something else
 LENGTH = 8
+ASKED = "referral"  # where the browser's session keeps the code of the link, whichever way its holder joins
 
 
 def clean(text: str | None) -> str:

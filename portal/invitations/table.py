@@ -17,7 +17,7 @@ from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES
 from portal.kernel.errors import PortalError
 from portal.partners.models import BusinessLocation
 from portal.partners.queries import open_businesses
-from portal.web.locale import offered
+from portal.web.locale import language_names, offered
 
 MOST = 500  # lines
 LARGEST = 100_000  # characters
@@ -42,7 +42,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "card": ("card", "card_number", "карта", "номер_карты"),
 }
 _known = {spelling: column for column, spellings in COLUMNS.items() for spelling in spellings}
-LANGUAGES = {"english": "en", "английский": "en", "russian": "ru", "русский": "ru"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def _guest(cells: dict[str, str], here: _Here) -> Guest:
     if not cells.get("contact"):
         raise PortalError(gettext("no e-mail and no phone"))
     language = cells.get("language", "").casefold()
-    language = LANGUAGES.get(language, language)
+    language = next((code for code in offered() if language in {code.casefold(), *language_names(code)}), language)
     if language and language not in offered():
         raise PortalError(gettext("a language that is not spoken here"))
     return Guest(cells["contact"], cells.get("name", ""), language or None, _offer(cells, here), member_id)

@@ -29,7 +29,7 @@ class I18n(dict[str, str]):
 
 
 class I18nText(TypeDecorator[I18n]):
-    """A `*_i18n` column: JSON `{"en": …, "ru": …}`, read as `I18n`."""
+    """A `*_i18n` column: a JSON object of locale → text, read as `I18n`."""
 
     impl = JSONB
     cache_ok = True

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from fractions import Fraction
 
+from babel.numbers import format_percent
 from flask_babel import gettext, ngettext
 
 from portal.kernel import money
@@ -87,7 +88,8 @@ def rate(value: Fraction) -> str:
     text = rate_typed(value)
     if "/" in text:
         return text
-    return f"{text}\u00a0%" if locale() == "ru" else f"{text}%"
+    exact = Decimal(value.numerator) / Decimal(value.denominator)
+    return format_percent(exact, locale=locale(), decimal_quantization=False)
 
 
 def rate_typed(value: Fraction) -> str:

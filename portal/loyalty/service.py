@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import g
-from flask_babel import gettext
+from flask_babel import LazyString, gettext, lazy_gettext
 from sqlalchemy import select, text
 
 from portal.extensions import db
@@ -23,12 +23,13 @@ from portal.loyalty.ladder import Standing, Tier
 from portal.loyalty.models import StatusTier, TierProgram
 from portal.loyalty.queries import Position
 from portal.loyalty.windows import MONTHS
+from portal.web.locale import spoken_in, supported
 
 DEFAULT_NAMES = (
-    ("bronze", {"en": "Bronze", "ru": "Бронза"}),
-    ("silver", {"en": "Silver", "ru": "Серебро"}),
-    ("gold", {"en": "Gold", "ru": "Золото"}),
-    ("platinum", {"en": "Platinum", "ru": "Платина"}),
+    ("bronze", lazy_gettext("Bronze")),
+    ("silver", lazy_gettext("Silver")),
+    ("gold", lazy_gettext("Gold")),
+    ("platinum", lazy_gettext("Platinum")),
 )
 DEFAULT_THRESHOLDS = (0, 10_000, 40_000, 100_000)  # whole units of the currency
 DEFAULT_RATES = (Fraction(3, 100), Fraction(5, 100), Fraction(7, 100), Fraction(10, 100))
@@ -64,16 +65,20 @@ def create_default_program(
     thresholds: Sequence[int] | None = None,
     *,
     rates: Sequence[Fraction] = DEFAULT_RATES,
-    names: Sequence[tuple[str, Mapping[str, str]]] = DEFAULT_NAMES,
+    names: Sequence[tuple[str, LazyString]] = DEFAULT_NAMES,
     bonus_expiry: str = "unlimited",
     period: str = "YEAR",
     end_rule: str = "END_OF_NEXT_PERIOD",
 ) -> UUID:
-    """The program a tenant starts with: four tiers by what is spent in a calendar year. Thresholds in minor units."""
+    """The program a tenant starts with: four tiers by what is spent in a calendar year. Thresholds in minor units.
+
+    The tiers' names are kept in each of the tenant's languages.
+    """
     unit = 10 ** money.currency(currency).exponent
+    languages = g.tenant.locales if g.get("tenant") else supported()
     wanted = [n * unit for n in DEFAULT_THRESHOLDS] if thresholds is None else thresholds
     drafts = [
-        TierDraft(code, name, threshold, rate)
+        TierDraft(code, spoken_in(name, languages), threshold, rate)
         for (code, name), threshold, rate in zip(names, wanted, rates, strict=True)
     ]
     check(drafts)

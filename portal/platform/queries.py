@@ -12,6 +12,7 @@ from portal.platform.database import connected, everywhere
 from portal.settings import MAIN
 
 HOURS, BARS = 24, 12
+DOMAINS = 500  # on one page
 LATE = timedelta(minutes=5)  # a delivery waiting longer than this is worth a look
 
 _TENANTS = """
@@ -57,6 +58,14 @@ SELECT t.*, coalesce((SELECT d.host FROM tenant_domains d WHERE d.tenant_id = t.
 _DOMAINS = (
     """SELECT host, status, "primary" FROM tenant_domains WHERE tenant_id = %(id)s ORDER BY "primary" DESC, host"""
 )
+_ALL_DOMAINS = """
+SELECT t.id AS tenant_id, t.slug, t.name, d.status, d."primary", c.id AS claim_id, c.state, c.checked_at, c.failure,
+       coalesce(d.host, c.host) AS host
+  FROM tenant_domains d FULL JOIN domain_claims c ON c.tenant_id = d.tenant_id AND c.host = d.host
+  JOIN tenants t ON t.id = coalesce(d.tenant_id, c.tenant_id)
+ WHERE (%(tenant)s = '' OR t.slug = %(tenant)s) AND starts_with(coalesce(d.host, c.host), %(host)s)
+ ORDER BY t.slug, d."primary" DESC NULLS LAST, host LIMIT %(most)s
+"""
 _DELIVERY = """
 SELECT subscriber, count(*) FILTER (WHERE status IN ('pending', 'leased')) AS pending,
        count(*) FILTER (WHERE status = 'dead') AS dead,
@@ -83,6 +92,17 @@ def tenant(tenant_id: UUID) -> Any | None:
 def domains(tenant_id: UUID) -> list[Any]:
     """The hosts of a tenant, the first address first."""
     return everywhere(_DOMAINS, {"id": tenant_id})[0]
+
+
+def all_domains(*, tenant: str = "", host: str = "") -> tuple[list[Any], list[str]]:
+    """Hosts that answer and hosts that are claimed, of one tenant by its slug or of all, `host` begins them.
+
+    Rows: tenant_id, slug, name, host, status and primary where it answers, claim_id, state, checked_at and failure where
+    it is claimed; one more than `DOMAINS` where there are more. Also the primaries that do not answer.
+    """
+    asked = {"tenant": tenant.strip().lower(), "host": host.strip().lower(), "most": DOMAINS + 1}
+    rows, silent = everywhere(_ALL_DOMAINS, asked)
+    return sorted(rows, key=lambda row: (row.slug, not row.primary, row.host))[: DOMAINS + 1], silent
 
 
 def health_of(row: Any) -> str:

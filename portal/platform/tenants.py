@@ -1,5 +1,7 @@
-"""What the operator does to a tenant: open it, stop it, let it go on, set its terms, name its owner."""
+"""What the operator does to a tenant: open it, stop it, let it go on, set its terms, name its owner, see to its addresses."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from portal.kernel.tenancy import tenant_scope
 from portal.platform import audit
 from portal.platform.database import connected
 from portal.settings import MAIN
-from portal.tenants import hosts, owner, start, starters
+from portal.tenants import domains, hosts, owner, start, starters
 from portal.tenants.service import create_tenant, refuse_slug
 
 
@@ -75,15 +77,37 @@ def change_owner(operator_id: UUID, tenant: Any, email: str, *, keep: bool) -> N
 
     Raises what `owner.change_owner` raises.
     """
+    with _inside(tenant):
+        new, former = owner.change_owner(email, keep=keep)
+    shown = {"owner": str(new), "former": str(former) if former else None, "stays_admin": keep}
+    audit.note("tenant.change_owner", operator_id, tenant=tenant.slug, **shown)
+
+
+def check_domain(operator_id: UUID, tenant: Any, claim_id: UUID) -> str:
+    """Ask the DNS for a tenant now; returns '' when the claim is proved, else why not. Raises `NotFound`."""
+    with _inside(tenant):
+        failure = domains.verify(claim_id)
+    audit.note("domain.check", operator_id, tenant=tenant.slug, domain=str(claim_id), answer=failure or "proved")
+    return failure
+
+
+def retire_domain(operator_id: UUID, tenant: Any, host: str) -> None:
+    """A tenant's address only leads to its first one from now on. Raises `domains.DomainRefused` for the first itself."""
+    with _inside(tenant):
+        domains.then(domains.retire, host)
+    audit.note("domain.retire", operator_id, tenant=tenant.slug, host=host)
+
+
+@contextmanager
+def _inside(tenant: Any) -> Iterator[None]:
+    """Act for the tenant for a moment; its own log has the act too (D2)."""
     before = g.get("tenant")
     with tenant_scope(tenant.id):
         g.tenant = hosts.tenant_by_id(tenant.id)
         try:
-            new, former = owner.change_owner(email, keep=keep)
+            yield
         finally:
             g.tenant = before
-    shown = {"owner": str(new), "former": str(former) if former else None, "stays_admin": keep}
-    audit.note("tenant.change_owner", operator_id, tenant=tenant.slug, **shown)
 
 
 def _act(action: str, operator_id: UUID, tenant: Any, call: tuple[Any, ...], **detail: Any) -> None:

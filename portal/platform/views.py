@@ -22,6 +22,7 @@ from portal.platform import audit as journal
 from portal.platform import factors, labels, passkeys, queries, service, sessions
 from portal.platform import tenants as acts
 from portal.platform.forms import OperatorForm, OwnerForm, ReasonForm, TenantForm, TermsForm
+from portal.tenants import domains as addresses
 from portal.tenants.limits import LIMITS
 from portal.tenants.service import SlugRefused, SlugTaken
 from portal.tenants.starters import STARTERS
@@ -418,6 +419,55 @@ def _shown(
         limits=LIMITS,
         status=status,
     )
+
+
+@platform.route("/domains", permission=Permission.OPERATORS_READ)
+def domains() -> Any:
+    """The addresses of all tenants, those that answer and those that are claimed, with the last look at their proof."""
+    asked = _asked()
+    journal.note("domains.read", current_user.id, **{name: value for name, value in asked.items() if value})
+    rows, silent = queries.all_domains(**asked)
+    return render(
+        "platform/domains.html",
+        rows=rows[: queries.DOMAINS],
+        more=len(rows) > queries.DOMAINS,
+        silent=silent,
+        asked=asked,
+        may_act=current_user.may(Permission.TENANTS_MANAGE),
+        shown=addresses.shown,
+        said=addresses.said,
+    )
+
+
+@platform.route(
+    "/domains/<uuid:tenant_id>/<uuid:claim_id>/check", methods=["POST"], permission=Permission.TENANTS_MANAGE
+)
+def check_domain(tenant_id: UUID, claim_id: UUID) -> Any:
+    """Ask the DNS now whether the tenant's proof stands there."""
+    failure = acts.check_domain(current_user.id, _tenant(tenant_id), claim_id)
+    flash(
+        addresses.said(failure) if failure else gettext("The proof stands in the DNS."),
+        "error" if failure else "message",
+    )
+    return redirect(url_for("platform.domains", **_asked()), code=303)
+
+
+@platform.route("/domains/<uuid:tenant_id>/retirement", methods=["POST"], permission=Permission.TENANTS_MANAGE)
+@stepup.fresh_to_write
+def retire_domain(tenant_id: UUID) -> Any:
+    """Let an address of a tenant only lead to its first one."""
+    try:
+        acts.retire_domain(current_user.id, _tenant(tenant_id), request.form.get("retired", "").replace("\x00", ""))
+    except addresses.DomainRefused as error:
+        flash(error.message, "error")
+    else:
+        flash(gettext("The address only leads to the first one now."))
+    return redirect(url_for("platform.domains", **_asked()), code=303)
+
+
+def _asked() -> dict[str, Any]:
+    """Which addresses the list is to show."""
+    return {name: request.args.get(name, "").replace("\x00", "")[:253] for name in ("tenant", "host")}
 
 
 @platform.route("/health", permission=Permission.OPERATORS_READ)

@@ -30,7 +30,7 @@ class Hit:
 
 
 def found(q: str) -> list[tuple[str, list[Hit]]]:
-    """The groups that know the word, in the order of the room; nothing typed shows the room's pages."""
+    """The groups that know the word, in the order of the room; nothing typed shows the rail's pages."""
     groups = [(gettext("Pages"), _pages(q))]
     if q:
         groups += [(gettext("Members"), _members(q)), (gettext("Businesses"), _businesses(q))]
@@ -40,11 +40,13 @@ def found(q: str) -> list[tuple[str, list[Hit]]]:
 def _pages(q: str) -> list[Hit]:
     wanted = q.casefold().split()
     links = [(link, group["name"]) for group in nav.rail(ops=False) for link in group["links"]]
-    return [
-        Hit(link.url, link.icon, link.label, group)
-        for link, group in links
-        if all(word in f"{link.label} {group}".casefold() for word in wanted)
-    ]
+    if wanted:
+        links += [(link, group) for group, found in nav.deeper() for link in found]
+    hits: dict[str, Hit] = {}
+    for link, group in links:
+        if all(word in f"{link.label} {group}".casefold() for word in wanted):
+            hits.setdefault(link.url, Hit(link.url, link.icon, link.label, group))
+    return list(hits.values())
 
 
 def _members(q: str) -> list[Hit]:

@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from portal.extensions import db
-from portal.identity import access, consents, factors, pairs, queries, sessions
+from portal.identity import access, consents, factors, pairs, queries, referrals, sessions
 from portal.identity.events import IdentityLinked, IdentityUnlinked, MemberRegistered
 from portal.identity.models import ForeignIdentity, User
 from portal.identity.service import locked, register_member
@@ -154,13 +154,16 @@ def _open(user_id: UUID, told: signed.Told, *, user_agent: str, ip: str, replace
 
 
 @command("telegram.join", emits=(MemberRegistered,))
-def join(told: signed.Told, *, name: str, marketing: bool) -> UUID:
+def join(told: signed.Told, *, name: str, marketing: bool, ref: str = "") -> UUID:
     """A stranger becomes a member by their Telegram, having agreed to the terms; returns the member's id.
+
+    `ref` is the code of the link that brought them.
 
     Raises `LinkedElsewhere` when another request was first, and what `register_member` raises.
     """
     member_id = register_member(name=name, locale=locale(), joined_via=PROVIDER)
     consents.give(member_id, *consents.asked_of_newcomers(), *((consents.MARKETING,) if marketing else ()))
+    referrals.keep(member_id, ref)
     _tie(member_id, told)
     journal().about("member", member_id)
     return member_id

@@ -18,7 +18,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as Answer
 
 from portal.extensions import csrf, db
-from portal.identity import access, onward, sessions, stepup
+from portal.identity import access, onward, referrals, sessions, stepup
 from portal.identity.limits import JOINS_AN_ADDRESS, TRIES_AN_ADDRESS, limited
 from portal.identity.stepup import fresh
 from portal.kernel.authz import LOGIN, PUBLIC, Permission, PortalBlueprint
@@ -136,7 +136,12 @@ def join() -> Any:
     if not form.validate():
         return render("telegram/join.html", form=form, told=told, status=422)
     try:
-        member_id = service.join(told, name=form.name.data or "", marketing=bool(form.marketing.data))
+        member_id = service.join(
+            told,
+            name=form.name.data or "",
+            marketing=bool(form.marketing.data),
+            ref=browser.get(referrals.ASKED, ""),
+        )
     except service.LinkedElsewhere:  # by this very form in another tab
         return _refused(service.NotBelieved())
     except PortalError as error:
@@ -144,6 +149,7 @@ def join() -> Any:
         return render("telegram/join.html", form=form, told=told, status=422)
     with sessions.acting_as(member_id, "member"):
         cookie = access.admit(member_id, user_agent=request.user_agent.string, ip=client_address(), amr="tg")
+    browser.pop(referrals.ASKED, None)
     sessions.hand_cookie(cookie)
     return redirect(kept["next"] or url_for("identity.first"), code=303)
 

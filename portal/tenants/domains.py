@@ -55,6 +55,16 @@ def shown(host: str) -> str:
         return host
 
 
+def said(failure: str) -> str:
+    """What the DNS answered, in words; '' is a proof."""
+    return {
+        "": gettext("Proved: the domain is yours. You can put it into service."),
+        "none": gettext("The record is not there yet. A change of DNS can take an hour to be seen."),
+        "other": gettext("There is a record, but with another text. Compare every letter."),
+        "unreachable": gettext("The name servers of this domain do not answer. Try again later."),
+    }[failure]
+
+
 @command("domain.claim")
 def claim(typed: str) -> UUID:
     """Say that a host is one's own; the token to put into its DNS stands in the row. Raises `DomainRefused`."""

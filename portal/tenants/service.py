@@ -19,6 +19,7 @@ from portal.kernel.primaries import connect, names
 from portal.settings import MAIN, settings
 from portal.tenants import hosts, slugs
 from portal.tenants.starters import MODULES
+from portal.web.locale import supported
 
 BRAND = {"hue": 264, "chroma": 0.16, "lightness": 45, "mark": "ring"}
 _OPEN = "SELECT platform.open_tenant(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -40,7 +41,7 @@ def create_tenant(
     name: str,
     currency: str,
     timezone: str = "UTC",
-    locales: tuple[str, ...] = ("en", "ru"),
+    locales: tuple[str, ...] = (),
     kind: str = "live",
     brand: dict[str, Any] | None = None,
     domains: tuple[str, ...] = (),
@@ -52,7 +53,7 @@ def create_tenant(
 ) -> UUID:
     """A new tenant with its hosts and currency; `role` is portal_owner or portal_platform. Raises `SlugTaken`.
 
-    On the primary named; a slug or host that any primary knows is taken. The same `key` again gives the same tenant. With
+    Without `locales` it speaks every language of the portal. On the primary named; a slug or host that any primary knows is taken. The same `key` again gives the same tenant. With
     `opening`, what `start.finish` is to do for it, it answers nobody before that is done.
     """
     kinds = money.currency(currency)
@@ -61,7 +62,7 @@ def create_tenant(
     _refuse_taken(slug, hosts_wanted, primary, role)
     with connect(role, primary) as connection:
         values = (
-            new_id(), slug, name, kind, currency, kinds.exponent, kinds.kind, timezone, list(locales), list(modules),
+            new_id(), slug, name, kind, currency, kinds.exponent, kinds.kind, timezone, list(locales or supported()), list(modules),
             Jsonb(brand or BRAND), list(hosts_wanted), key, Jsonb(opening) if opening is not None else None,
         )  # fmt: skip
         try:

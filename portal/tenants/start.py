@@ -24,6 +24,7 @@ from portal.tenants import hosts, starters
 from portal.tenants.events import AdminInvited
 from portal.tenants.owner import name_owner, own
 from portal.tenants.service import create_tenant
+from portal.web.locale import spoken_in
 
 INVITATION_DAYS = 7
 _OPENING = text("SELECT opening FROM tenants WHERE id = :id AND status = 'opening' FOR UPDATE")
@@ -102,8 +103,8 @@ def finish(tenant_id: UUID) -> None:
 
 @command("tenant.open")
 def _furnish() -> None:
-    """Tiers, a first business, texts, the first admin and their invitation: all of it or nothing."""
-    from portal.identity.roles import grant_role
+    """Tiers, a first business, roles, texts, the first admin and their invitation: all of it or nothing."""
+    from portal.identity.roles import create_role, grant_role
     from portal.identity.service import register_member
     from portal.loyalty.service import create_default_program
     from portal.partners.service import add_staff, create_business
@@ -129,6 +130,8 @@ def _furnish() -> None:
         business_id = create_business(
             slug="main", name=plan["business"], category=starter.business, currency=tenant.currency
         )
+    for role in starter.roles:
+        create_role(spoken_in(role.name, [tenant.default_locale])[tenant.default_locale], role.reach, role.permissions)
     _put_settings({**starters.settings_of(starter, tuple(tenant.locales)), "first_steps": "open"})
     if plan.get("admin"):
         member_id = register_member(

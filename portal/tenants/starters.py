@@ -1,13 +1,14 @@
-"""What a new tenant begins with: tiers, earning, a first business, texts. Chosen by name, in the room and on the command line."""
+"""What a new tenant begins with: tiers, earning, a first business, roles, texts. Chosen by name, in the room and on the command line."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from flask_babel import LazyString, lazy_gettext
 
-Words = Mapping[str, str]
+from portal.kernel.authz import CASHIER, EDITOR, P
+from portal.web.locale import spoken_in
+
 MODULES = ("loyalty", "till", "imports", "messages")
 MODULE_WORDS = {  # what each is called, and what it means to switch it off
     "loyalty": (
@@ -25,9 +26,18 @@ class Tier:
     """A rung: `from_` in whole units of the currency, `rate` is what a purchase earns."""
 
     code: str
-    name: Words
+    name: LazyString
     from_: int
     rate: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role of the tenant's own, over the tenant or at a business; nobody has it before an admin gives it."""
+
+    name: LazyString
+    reach: str
+    permissions: frozenset[P]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +51,21 @@ class Starter:
     bonus_expiry: str
     period: str
     business: str | None
-    welcome: Words
+    welcome: LazyString | None
+    roles: tuple[Role, ...] = ()
     modules: tuple[str, ...] = MODULES
 
 
-def _tier(code: str, en: str, ru: str, from_: int, per_cent: int) -> Tier:
-    return Tier(code, {"en": en, "ru": ru}, from_, Fraction(per_cent, 100))
+def _tier(code: str, name: LazyString, from_: int, per_cent: int) -> Tier:
+    return Tier(code, name, from_, Fraction(per_cent, 100))
 
 
+_BOOKS = EDITOR | {P.MEMBERS_READ, P.WALLETS_READ, P.AUDIT_READ}
 LADDER = (
-    _tier("bronze", "Bronze", "Бронза", 0, 3),
-    _tier("silver", "Silver", "Серебро", 10_000, 5),
-    _tier("gold", "Gold", "Золото", 40_000, 7),
-    _tier("platinum", "Platinum", "Платина", 100_000, 10),
+    _tier("bronze", lazy_gettext("Bronze"), 0, 3),
+    _tier("silver", lazy_gettext("Silver"), 10_000, 5),
+    _tier("gold", lazy_gettext("Gold"), 40_000, 7),
+    _tier("platinum", lazy_gettext("Platinum"), 100_000, 10),
 )
 STARTERS = {
     one.code: one
@@ -65,33 +77,35 @@ STARTERS = {
                 "Bonus for every purchase, three tiers by what is spent in a year, bonus lives twelve months."
             ),
             (
-                _tier("guest", "Guest", "Гость", 0, 3),
-                _tier("regular", "Regular", "Постоянный гость", 200, 5),
-                _tier("friend", "Friend of the house", "Друг дома", 1_000, 8),
+                _tier("guest", lazy_gettext("Guest"), 0, 3),
+                _tier("regular", lazy_gettext("Regular"), 200, 5),
+                _tier("friend", lazy_gettext("Friend of the house"), 1_000, 8),
             ),
             "12M",
             "YEAR",
             "cafe",
-            {
-                "en": "Show your card when you pay: part of every bill comes back to you as bonus.",
-                "ru": "Показывайте карту при оплате: часть каждого счёта возвращается вам бонусами.",
-            },
+            lazy_gettext("Show your card when you pay: part of every bill comes back to you as bonus."),
+            (
+                Role(lazy_gettext("Senior cashier"), "business", CASHIER | {P.DESK_READ, P.PURCHASES_READ}),
+                Role(lazy_gettext("Bookkeeper"), "tenant", _BOOKS),
+            ),
         ),
         Starter(
             "club",
             lazy_gettext("Club"),
             lazy_gettext("Two tiers by the year, generous from the first day, bonus never burns."),
             (
-                _tier("member", "Member", "Участник", 0, 5),
-                _tier("patron", "Patron", "Меценат", 2_000, 10),
+                _tier("member", lazy_gettext("Member"), 0, 5),
+                _tier("patron", lazy_gettext("Patron"), 2_000, 10),
             ),
             "unlimited",
             "YEAR",
             "club",
-            {
-                "en": "Welcome to the club. Your card opens the benefits of all its partners.",
-                "ru": "Добро пожаловать в клуб. Ваша карта открывает привилегии у всех партнёров.",
-            },
+            lazy_gettext("Welcome to the club. Your card opens the benefits of all its partners."),
+            (
+                Role(lazy_gettext("Host"), "business", frozenset({P.MEMBERS_FIND, P.MEMBERS_CREATE, P.DESK_READ})),
+                Role(lazy_gettext("Club manager"), "tenant", EDITOR | {P.MEMBERS_READ, P.MEMBERS_CREATE, P.KYC_READ}),
+            ),
         ),
         Starter(
             "school",
@@ -99,14 +113,15 @@ STARTERS = {
             lazy_gettext(
                 "One tier for everybody, a small bonus for each payment, bonus lives through the school year."
             ),
-            (_tier("student", "Student", "Ученик", 0, 2),),
+            (_tier("student", lazy_gettext("Student"), 0, 2),),
             "12M",
             "YEAR",
             "education",
-            {
-                "en": "Welcome. Each paid course brings bonus for the next one.",
-                "ru": "Добро пожаловать. Каждый оплаченный курс приносит бонусы на следующий.",
-            },
+            lazy_gettext("Welcome. Each paid course brings bonus for the next one."),
+            (
+                Role(lazy_gettext("Secretary"), "business", CASHIER | {P.DESK_READ, P.PURCHASES_READ}),
+                Role(lazy_gettext("Bookkeeper"), "tenant", _BOOKS),
+            ),
         ),
         Starter(
             "blank",
@@ -116,7 +131,7 @@ STARTERS = {
             "unlimited",
             "YEAR",
             None,
-            {},
+            None,
         ),
     )
 }
@@ -129,5 +144,6 @@ def named(code: str) -> Starter:
 
 def settings_of(starter: Starter, locales: tuple[str, ...]) -> dict[str, Any]:
     """What `tenants.settings` begins with, in the languages of the tenant."""
-    welcome = {locale: starter.welcome[locale] for locale in locales if locale in starter.welcome}
-    return {"texts": {"welcome": welcome}} if welcome else {}
+    if starter.welcome is None:
+        return {}
+    return {"texts": {"welcome": spoken_in(starter.welcome, locales)}, "drafts": "open"}

@@ -2,7 +2,8 @@
 under `translations/` or under the folder that TRANSLATIONS names; English is the source and needs none.
 """
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
@@ -14,7 +15,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import g, has_request_context, request
-from flask_babel import Domain, force_locale, get_locale
+from flask_babel import Domain, LazyString, force_locale, get_locale
 from flask_login import current_user
 
 from portal.settings import ROOT, settings
@@ -41,6 +42,14 @@ def language_name(code: str) -> str:
     """A language as its speakers write it: `Русский`."""
     name = Locale.parse(code).get_display_name(code) or code
     return name[:1].upper() + name[1:]
+
+
+@lru_cache(maxsize=128)
+def language_names(code: str) -> tuple[str, ...]:
+    """A language's names in small letters, in itself and in every language that the portal speaks: `русский`, `russian`."""
+    language = Locale.parse(code)
+    names = [language.get_display_name(other) for other in (code, *supported())]
+    return tuple({name.casefold() for name in names if name})
 
 
 def offered() -> list[str]:
@@ -72,6 +81,20 @@ def direction() -> str:
     """`rtl` where the language being spoken is written from the right, else `ltr`."""
     spoken = get_locale()
     return spoken.text_direction if spoken else "ltr"
+
+
+def in_cyrillic() -> bool:
+    """Whether the language being spoken is written in Cyrillic letters, by the first letter of its own name."""
+    return unicodedata.name(language_name(current())[0], "").startswith("CYRILLIC")
+
+
+def spoken_in(text: LazyString, codes: Iterable[str]) -> dict[str, str]:
+    """A text of ours in each of the languages, as `*_i18n` columns hold it; English where the portal does not speak one."""
+    said = {}
+    for code in codes:
+        with force_locale(code):
+            said[code] = str(text)
+    return said
 
 
 def _name(spoken: Locale) -> str:

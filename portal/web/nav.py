@@ -40,6 +40,65 @@ def rail(*, ops: bool) -> list[dict[str, Any]]:
     return [{"name": name, "links": links} for name, links in groups if links]
 
 
+def settings_pages() -> list[tuple[str, Link]]:
+    """The pages of a tenant's settings by their keys, in the order of the tabs; those that the person may open."""
+    wanted = (
+        ("settings", "tenants_admin.settings", "settings", gettext("The circle")),
+        ("brand", "tenants_brand.edit", "sparkles", gettext("Brand")),
+        ("texts", "tenants_texts.edit", "message-2", gettext("Texts and sender")),
+        ("legal", "legal_admin.edit", "file-text", gettext("Legal pages")),
+        ("currencies", "tenants_plan.currencies", "coin", gettext("Currencies")),
+        ("modules", "tenants_plan.modules", "adjustments-horizontal", gettext("Modules")),
+        ("limits", "tenants_plan.limits", "activity", gettext("Limits")),
+        ("domains", "tenants_domains.index", "world", gettext("Addresses")),
+        ("security", "identity_settings.security", "shield-check", gettext("Second factor by role")),
+        ("versions", "tenants_versions.index", "history", gettext("Versions")),
+    )
+    return [(key, link) for key, *what in wanted for link in _links((*what, _needs(what[0])))]
+
+
+def deeper() -> list[tuple[str, list[Link]]]:
+    """What the rail of the room that is open does not name: pages behind its pages, and its pages' own headings."""
+    business = g.get("business")
+    if business is not None:
+        wanted = [
+            (gettext("Invitations"), "invitations_desk.table", "mail", gettext("Invite from a list")),
+            (gettext("Birthdays"), "profiles_desk.birthdays_here", "gift", gettext("Birthdays this week")),
+            (gettext("Reports"), "reports_desk.purchases", "file-spreadsheet", gettext("Purchases of a period")),
+        ]
+    else:
+        wanted = [
+            (gettext("Members"), "identity_admin.new", "user-plus", gettext("Add a member")),
+            (gettext("Members"), "profiles_admin.birthdays_soon", "gift", gettext("Birthdays this week")),
+            (gettext("Members"), "merging_admin.duplicates", "users", gettext("Likely duplicates")),
+            (gettext("Members"), "merging_admin.merges", "users", gettext("Merged members")),
+            (gettext("Invitations"), "invitations_admin.new", "mail", gettext("Invite a member")),
+            (gettext("Invitations"), "invitations_admin.staff", "mail", gettext("Invite staff")),
+            (gettext("Invitations"), "invitations_admin.table", "mail", gettext("Invite from a list")),
+            (
+                gettext("Invitations"),
+                "invitations_admin.all_to_sign_in",
+                "mail",
+                gettext("Members who never signed in"),
+            ),
+            (gettext("Verification"), "kyc_admin.settings", "user-check", gettext("Rules of verification")),
+            (gettext("Businesses"), "partners_admin.new_business", "building-store", gettext("Open a business")),
+            (gettext("Audit log"), "audit_admin.chain", "history", gettext("The chain of the audit log")),
+            (gettext("Roles"), "roles_admin.roles", "shield-check", gettext("Roles and permissions")),
+            (gettext("Roles"), "roles_admin.new_role", "shield-check", gettext("New role over the circle")),
+            (gettext("Reports"), "reports_admin.purchases", "file-spreadsheet", gettext("Purchases of a period")),
+        ]
+    groups = [(group, _links((*what, _needs(what[0])), business=business)) for group, *what in wanted]
+    tabs = [] if business is not None else [(gettext("Settings"), [link for _, link in settings_pages()])]
+    return [*groups, *tabs]
+
+
+def _needs(endpoint: str) -> P | None:
+    """The permission that a page asks for itself."""
+    needed = getattr(current_app.view_functions.get(endpoint), "permission", None)
+    return needed if isinstance(needed, P) else None
+
+
 def finder() -> str:
     """The address of the search of the desk that is open; empty in other rooms and for strangers."""
     room = getattr(current_app.view_functions.get(request.endpoint or ""), "room", "")
@@ -140,6 +199,7 @@ def _ops() -> list[tuple[str, list[Link]]]:
             "",
             _links(
                 ("platform.tenants", "building-store", gettext("Tenants"), P.OPERATORS_READ),
+                ("platform.domains", "world", gettext("Domains"), P.OPERATORS_READ),
                 ("platform.health", "activity", gettext("Health"), P.OPERATORS_READ),
                 ("platform.audit", "history", gettext("Audit log"), P.OPERATORS_READ),
             ),

@@ -17,7 +17,7 @@ from portal.kernel.authz import reachable
 from portal.kernel.model import I18n
 from portal.web import nav
 from portal.web.locale import current as locale
-from portal.web.locale import direction, language_name, offered
+from portal.web.locale import direction, in_cyrillic, language_name, offered
 from portal.web.paging import url_with
 
 
@@ -48,7 +48,9 @@ def init_app(app: Flask) -> None:
         url_with=url_with,
         language_name=language_name,
         reachable=reachable,
+        settings_pages=nav.settings_pages,
         direction=direction,
+        in_cyrillic=in_cyrillic,
     )
     app.context_processor(_context)
 

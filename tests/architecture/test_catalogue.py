@@ -38,6 +38,7 @@ OTHER_POLICIES = {
     ("notification_states", "platform"),
     ("api_key_uses", "platform"),
     ("business_staff", "platform"),
+    ("domain_claims", "platform"),
 }
 MAINTENANCE_POLICY = "maintenance"
 APPEND_ONLY = {"audit_entries", "audit_seals", "audit_roots", "audit_keys", "ledger_seals"}

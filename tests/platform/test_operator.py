@@ -11,7 +11,7 @@ from tests.cast import ALICE, CIRCLE, GLOBEX, MALLORY, OLGA, OPERATOR_EMAIL, PAS
 
 OPS = "ops.localhost"
 SECRET = "lantern orchard seventeen"
-PAGES = ("/tenants", "/health", "/audit")
+PAGES = ("/tenants", "/domains", "/health", "/audit")
 
 pytestmark = pytest.mark.commits
 
@@ -95,7 +95,7 @@ def test_every_look_is_written_down(inside, operator):
         inside.get(url)
     made, *rows = ask("SELECT action, operator_id, ip FROM platform_audit ORDER BY seq")
     assert made == ("operator.create", None, None)
-    assert [r[0] for r in rows] == ["operator.sign_in", "tenants.read", "health.read", "audit.read"]
+    assert [r[0] for r in rows] == ["operator.sign_in", "tenants.read", "domains.read", "health.read", "audit.read"]
     assert {r[1] for r in rows} == {operator}
     assert {r[2] for r in rows} == {"127.0.0.1"}
     page = inside.get("/audit").text

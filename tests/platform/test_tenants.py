@@ -210,3 +210,45 @@ def test_the_process_behind_the_room_may_call_its_functions_and_nothing_else():
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         app_role.execute("SELECT platform.set_suspended(gen_random_uuid(), NULL)")
+
+
+def test_a_template_brings_roles_in_the_communitys_first_language(inside, app, deliver, sink):
+    """Nobody has them yet. Seen red with a template without roles."""
+    open_one(inside, locales=["ru", "en"])
+    deliver()
+    link = re.search(r"(/begin/[^\s]+)", sink.at("ada@nord.example")[0].get_body(("plain",)).get_content())[1]
+    ada = CheckedClient(app, host="nord.localhost")
+    ada.submit(link, form="begin-form", password=PASSWORD)
+    page = ada.get("/admin/roles").text
+    assert "Старший кассир" in page or "Senior cashier" in page
+    with psycopg.connect(settings().database_url("portal_owner")) as connection:
+        tenant = connection.execute("SELECT id, default_locale FROM tenants WHERE slug = 'nord'").fetchone()
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant[0]),))
+        roles = connection.execute("SELECT name, reach, permissions FROM custom_roles ORDER BY reach").fetchall()
+        given = connection.execute("SELECT count(*) FROM role_assignments").fetchone()
+    first = {"en": ["Senior cashier", "Bookkeeper"], "ru": ["Старший кассир", "Бухгалтер"]}[tenant[1]]
+    assert [name for name, *_ in roles] == first
+    assert "purchases.read" in roles[0][2]
+    assert given == (0,)
+
+
+def test_a_template_brings_drafts_that_nobody_publishes_as_they_are(inside, app, deliver, sink):
+    """Seen red without the question about double brackets."""
+    open_one(inside, locales=["en", "ru"])
+    deliver()
+    link = re.search(r"(/begin/[^\s]+)", sink.at("ada@nord.example")[0].get_body(("plain",)).get_content())[1]
+    ada, stranger = CheckedClient(app, host="nord.localhost"), CheckedClient(app, host="nord.localhost")
+    ada.submit(link, form="begin-form", password=PASSWORD)
+    for page in ("terms", "privacy", "imprint"):
+        editor = f"/admin/settings/legal?page={page}"
+        assert "[[Draft: " in ada.get(editor).text
+        assert "[[Черновик: " in ada.get(editor).text
+        draft = {"title-en": "Ours", "body-en": "[[Draft: have it checked]] One card."}
+        refused = ada.submit(editor, form="legal-form", **draft)
+        assert refused.status_code == 422
+        assert "It is a draft." in refused.text
+        assert stranger.get(f"/legal/{page}").status_code == 404
+    texts = {"title-en": "Terms", "body-en": "One card.", "title-ru": "", "body-ru": ""}
+    assert ada.submit("/admin/settings/legal?page=terms", form="legal-form", **texts).status_code == 303
+    assert "One card." in stranger.get("/legal/terms").text
+    assert "Draft" not in ada.get("/admin/settings/legal?page=terms").text

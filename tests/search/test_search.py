@@ -1,6 +1,11 @@
 """Ctrl-K on the desk: a word finds pages, members and businesses that the person may see, and nobody else's."""
 
-from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, IRINA, OLGA, TRENT
+import re
+from html import unescape
+
+import pytest
+
+from tests.cast import ALICE, BOB, CAFE, CAROL, CIRCLE, EVE, FRANK, IRINA, OLGA, SAM, TRENT
 from tests.purchases.shop import buy
 
 
@@ -56,3 +61,43 @@ def test_the_number_of_queries_does_not_grow_with_the_answers(sign_in, statement
         admin.get("/admin/search?q=a")
     assert len(many) == len(few)
     assert len(few) <= 8
+
+
+UNNAMED = {  # pages that open nothing to work on by themselves
+    "search_admin.search",
+    "search_desk.search_shop",
+    "analytics_admin.why",  # asks which figure
+    "analytics_desk.why",
+    "identity_admin.download",  # files and styles
+    "imports_desk.sample_file",
+    "tenants_brand.preview_css",
+}
+
+
+@pytest.mark.parametrize(
+    ("room", "person"), [("admin", OLGA), ("admin", FRANK), ("admin", SAM), ("desk", IRINA), ("desk", CAROL)]
+)
+def test_every_page_that_one_may_open_is_found_by_its_name(app, sign_in, room, person):
+    """Its name is its heading, or its tab among the settings. Seen red without the headings that the rail names otherwise."""
+    browser = sign_in(person)
+    search = "/admin/search" if room == "admin" else "/desk/cafe/search"
+    missing, opened = [], 0
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        if getattr(view, "room", "") != room or "GET" not in rule.methods or rule.endpoint in UNNAMED:
+            continue
+        if rule.arguments - {"business"}:
+            continue
+        url = rule.rule.replace("<business>", "cafe")
+        page = browser.get(url)
+        if page.status_code != 200:
+            assert f'href="{url}"' not in browser.get(search, query_string={"q": "e"}).text.split('id="hits"')[1]
+            continue
+        opened += 1
+        tab = re.search(r'aria-label="Settings".*?aria-current="page">([^<]+)<', page.text, re.DOTALL)
+        name = (tab or re.search(r"<h1[^>]*>([^<]+)<", page.text))[1].strip()
+        hits = browser.get(search, query_string={"q": unescape(name)}).text.split('id="hits"')[1]
+        if f'href="{url}"' not in hits:
+            missing.append((url, name))
+    assert opened > 3
+    assert not missing, missing

@@ -1,5 +1,6 @@
 """In by Telegram: who is let in, who becomes a member, what is never taken over (TMA-2, S11, R16)."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
@@ -7,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import func, select
 
-from portal.identity.models import Consent, DeviceSession, ForeignIdentity, User
+from portal.identity.models import Consent, DeviceSession, ForeignIdentity, Referral, User
 from portal.identity.service import suspend
 from portal.kernel.audit import AuditEntry
 from portal.messages.models import Notification
@@ -228,3 +229,19 @@ def test_one_telegram_two_members_at_once_one_wins(telegram, acting, seen_by):
     with seen_by(CIRCLE) as session:
         assert session.scalar(select(func.count()).select_from(ForeignIdentity)) == 1
         assert session.scalar(select(func.count()).select_from(TelegramAccount)) == 1
+
+
+def test_who_was_brought_by_a_link_and_joins_by_telegram_counts(bot, sign_in, visitor, seen_by):
+    """The code of the link waits in the browser's session. Seen red with `join` that did not keep it."""
+    alice = sign_in(ALICE)
+    alice.post("/me/referral")
+    code = re.search(r"/join\?ref=([A-Z0-9]{8})", alice.get("/me/referral").text)[1]
+    client = visitor(csrf=True)
+    assert "/telegram/start" in client.get(f"/join?ref={code}").text
+    client.get("/login")
+    arrive(client, bot, SAM)
+    client.post("/telegram/join", data={"name": "Sam Lee", "agreed": "y"})
+    with seen_by(CIRCLE) as session:
+        assert session.execute(select(Referral.referrer_id, Referral.code)).one() == (ALICE.id, code)
+    client.post("/logout")
+    assert code not in client.get("/join").text  # the next person at this browser came by themselves

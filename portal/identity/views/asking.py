@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import flash, redirect, request, session, url_for
 from flask_babel import gettext
 
-from portal.identity import access, codes, joining, onward, sessions
+from portal.identity import access, codes, joining, onward, referrals, sessions
 from portal.identity.failures import TooManyTries
 from portal.identity.forms import CodeForm
 from portal.identity.limits import TRIES_AN_ADDRESS, limited
@@ -59,6 +59,7 @@ def code() -> Any:
     try:
         if asked["purpose"] == joining.PURPOSE:
             token = joining.finish(UUID(asked["id"]), form.code.data or "", **whence)
+            session.pop(referrals.ASKED, None)
         else:
             token = access.sign_in_by_code(UUID(asked["id"]), form.code.data or "", purpose=codes.OF_ACCOUNT, **whence)
     except PortalError as error:

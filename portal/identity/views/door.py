@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Response, g, make_response, redirect, request, url_for
+from flask import session as browser
 from flask_babel import gettext
 from flask_limiter import RateLimitExceeded
 from flask_login import current_user
@@ -120,7 +121,9 @@ def join() -> Any:
     form = JoinForm()
     ahead = onward.safe_path(form.next.data or request.args.get("next"))
     form.next.data = ahead or ""
-    form.ref.data = referrals.clean(form.ref.data or request.args.get("ref"))
+    form.ref.data = referrals.clean(form.ref.data or request.args.get("ref")) or browser.get(referrals.ASKED, "")
+    if form.ref.data:
+        browser[referrals.ASKED] = form.ref.data
     if reading():
         if current_user.is_authenticated:
             return redirect(onward.first_page(current_user), code=303)

@@ -59,13 +59,7 @@ def index() -> Response:
 def verify(claim_id: UUID) -> Response:
     """Ask the DNS."""
     failure = domains.verify(claim_id)
-    words = {
-        "": gettext("Proved: the domain is yours. You can put it into service."),
-        "none": gettext("The record is not there yet. A change of DNS can take an hour to be seen."),
-        "other": gettext("There is a record, but with another text. Compare every letter."),
-        "unreachable": gettext("The name servers of this domain do not answer. Try again later."),
-    }
-    flash(words[failure], "error" if failure else "message")
+    flash(domains.said(failure), "error" if failure else "message")
     return _back()
 
 

@@ -10,6 +10,7 @@ from portal.identity.stepup import fresh_to_write
 from portal.kernel.authz import PUBLIC, Permission, PortalBlueprint
 from portal.tenants import hosts
 from portal.tenants import legal as texts
+from portal.tenants.drafts import BLANK, drafts
 from portal.web.forms import PortalForm, clean
 from portal.web.fragments import render
 from portal.web.locale import language_name, supported
@@ -43,10 +44,9 @@ def edit() -> Response:
     """One page in every language of the tenant, with what was published before; POST publishes."""
     page = _page_asked()
     if reading():
-        held = texts.texts_of(page)
-        return _editor(
-            page, {code: (held[code].title, held[code].body) if code in held else ("", "") for code in _languages()}
-        )
+        held = {code: (text.title, text.body) for code, text in texts.texts_of(page).items()}
+        shown = held or drafts(page, _languages())
+        return _editor(page, {code: shown.get(code, ("", "")) for code in _languages()})
     form, typed = LegalForm(), _typed()
     errors = _wrong(typed)
     if not form.validate() or errors:
@@ -96,6 +96,8 @@ def _wrong(typed: dict[str, tuple[str, str]]) -> dict[str, str]:
     for code, (title, body) in typed.items():
         if "\x00" in title or "\x00" in body:
             errors[f"body-{code}"] = gettext("This holds a character that cannot be stored.")
+        elif BLANK in body:
+            errors[f"body-{code}"] = gettext("Fill in or remove what stands in [[double brackets]]. It is a draft.")
         elif len(body) > texts.LONGEST:
             errors[f"body-{code}"] = gettext("At most %(most)s characters.", most=texts.LONGEST)
         elif body and not 0 < len(title) <= LONGEST_TITLE:
