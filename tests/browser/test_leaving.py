@@ -4,12 +4,14 @@ import io
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
 from portal.kyc import service as kyc
+from portal.settings import settings
 from portal.tenants import hosts
 from tests.cast import ALICE, CIRCLE, EVE, OLGA, PASSWORD
 from tests.kyc.sending import sent
@@ -21,7 +23,10 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def lived(acting):
-    """Alice bought something and sent a passport."""
+    """Alice bought something and sent a passport; no file is left of tests before."""
+    for path in Path(settings().files_url.removeprefix("file://")).rglob("*"):
+        if path.is_file():
+            path.unlink()
     with acting(CIRCLE, OLGA):
         kyc.set_rules({"enabled": True})
     hosts.forget()
