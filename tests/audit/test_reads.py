@@ -49,7 +49,6 @@ def test_a_members_page_shows_the_ends_of_contacts_and_writes_down_who_wants_the
 
 
 def test_a_members_timeline_says_every_act_in_words(sign_in):
-    """Seen red with the names of acts as the log keeps them."""
     olga = sign_in(OLGA)
     olga.submit(MEMBER, form="write-note", body="Calls before noon are welcome.")
     olga.get(f"{MEMBER}/contacts/shown")

@@ -38,7 +38,6 @@ def lived(acting):
 
 
 def test_a_member_takes_their_data_along_and_leaves_nothing_behind(lived, browse, deliver, tmp_path):
-    """Seen red with the documents left out of the pack, and with the password left in its row."""
     words = {"name": ALICE.name, "email": ALICE.email, "phone": ALICE.phone, "card": ALICE.card}
     assert set(hits(words)) == set(words), "what is looked for can be found"
     phone = browse(ALICE, "phone")

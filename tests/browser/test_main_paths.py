@@ -67,10 +67,7 @@ def test_an_undone_purchase_leaves_no_bonus(browse, deliver):
 
 
 def test_a_blocked_members_reason_stands_at_the_till(browse):
-    """D28: in the list as the cashier types, and on the bill by the card's scan, where nothing can be paid.
-
-    Seen red with the reason left out of either page.
-    """
+    """D28: in the list as the cashier types, and on the bill by the card's scan, where nothing can be paid. Seen red without it in the list."""
     why = "The card was lent to the whole office"
     admin = browse(OLGA)
     admin.goto(f"/admin/members/{ALICE.id}")
@@ -111,10 +108,7 @@ def test_a_new_member_is_enrolled_at_the_till_and_buys_at_once(browse):
 
 
 def test_what_is_printed_is_black_on_white_and_carries_the_tenants_name(browse):
-    """From the dark theme too: a card to cut out, a statement on A4, a till's slip of a roll's width; no navigation.
-
-    Seen red without the colours of paper: white letters on no ground.
-    """
+    """From the dark theme too: a card to cut out, a statement on A4, a till's slip of a roll's width; no navigation."""
     till = browse(BOB, "tablet", dark=True)
     ring_up(till, "640.00")
     phone = browse(ALICE, "phone", dark=True)

@@ -17,7 +17,7 @@ def run(*words, password=NEW, again=None):
 
 
 def test_the_first_operator_of_an_installation_signs_in(visitor, app):
-    """The doctor says that nobody can enter the room; the command makes the one who can. Seen red without the command."""
+    """The doctor says that nobody can enter the room; the command makes the one who can."""
     assert "portal operator create" in run("doctor").output
     made = run("operator", "create", "First@Krug.example", "--name", "Vera Orlova")
     assert made.exit_code == 0, made.output

@@ -60,7 +60,7 @@ def test_a_member_says_their_birthday_once_and_keeps_it_with_every_later_saving(
 
 
 def test_staff_puts_a_birthday_right_and_says_why(sign_in, acting, seed):
-    """Seen red without the reason asked for, and without the year in the audit masked."""
+    """Seen red without the year in the audit masked."""
     seed(CIRCLE, Profile(id=ALICE.id, born_on=BORN, shows=[]))
     sam, url = sign_in(SAM), f"/admin/members/{ALICE.id}/birthday"
     page = sam.get(f"/admin/members/{ALICE.id}").text
