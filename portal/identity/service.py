@@ -209,6 +209,7 @@ def edit_member(member_id: UUID, *, name: str, phone: str | None, email: str | N
     mail = contacts.clean_email(email) if email else None
     number = contacts.clean_phone(phone) if phone else None
     if (mail, number) != (member.email, member.phone):
+        _refuse_owner(member_id)
         _free(mail, number, member.card_number, but=member.id)
     member.name = contacts.clean_name(name)
     member.search_text = words.folded(member.name)
@@ -221,6 +222,15 @@ def edit_member(member_id: UUID, *, name: str, phone: str | None, email: str | N
     db.session.flush()
     rewrite_words(member)
     journal().about("member", member.id)
+
+
+def _refuse_owner(member_id: UUID) -> None:
+    """Another admin holds as much as the owner, and could come in by a contact of their own choice."""
+    from portal.identity.roles import Untouchable
+    from portal.tenants.owner import owner_of
+
+    if g.get("actor_kind") == "member" and g.actor_id != member_id and owner_of(locked=True) == member_id:
+        raise Untouchable(gettext("This is the owner of the circle, who alone changes their contacts."))
 
 
 @command("member.edit_profile")

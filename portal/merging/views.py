@@ -95,8 +95,6 @@ def compare(member_id: UUID, other_id: UUID) -> Any:
     form = MergeForm()
     form.stays.choices = [(str(one.id), f"{one.name}, {cards.shown(one.card_number)}") for one in both]
     if reading():
-        for one in both:  # their contacts stand side by side
-            written_down("member.read_contacts", about=("member", one.id))
         form.stays.data = str(_likelier(both).id)
     elif form.validate():
         stays = UUID(form.stays.data)
@@ -108,6 +106,9 @@ def compare(member_id: UUID, other_id: UUID) -> Any:
         else:
             flash(gettext("The two accounts are one now. It can be undone for seven days."))
             return redirect(url_for("identity_admin.member", member_id=stays), code=303)
+    for one in both:  # what they are reached by and their birthdays stand side by side
+        written_down("member.read_contacts", about=("member", one.id))
+        written_down("member.read_birthday", about=("member", one.id))
     first, second = (queries.side(one, g.tenant.currency) for one in both)
     return render(
         "merging/compare.html",

@@ -57,6 +57,15 @@ def test_a_members_timeline_says_every_act_in_words(sign_in):
     assert "note.write" not in page
 
 
+def test_what_is_refused_and_a_link_to_sign_in_show_them_too(sign_in, reads):
+    """Seen red with only the form's first showing written down."""
+    support = sign_in(SAM)
+    assert True in whole(support.post(f"{MEMBER}/contacts", data={"name": ""}))
+    assert reads("member.read_contacts") == [("member.read_contacts", SAM.id, ALICE.id)]
+    assert ALICE.email in support.get(f"/admin/invitations/members/{ALICE.id}").text
+    assert reads("member.read_contacts") == [("member.read_contacts", SAM.id, ALICE.id)] * 2
+
+
 def test_the_form_and_the_comparison_show_them_whole_and_are_written_down(sign_in, reads):
     olga = sign_in(OLGA)
     assert (

@@ -85,6 +85,17 @@ def test_a_stranger_is_invited_and_once_more_until_they_came(inside, acting, del
     assert roles_of(acting, OLGA) == {"admin"}
 
 
+def test_no_other_admin_gives_the_owner_a_contact_of_their_own(inside, acting):
+    """They could ask for a new password by it. Seen red without the look at the owner."""
+    change(inside, OLGA.email)
+    with acting(CIRCLE):
+        roles.grant_role(ALICE.id, "admin")
+    with acting(CIRCLE, ALICE), pytest.raises(roles.Untouchable, match="owner"):
+        service.edit_member(OLGA.id, name=OLGA.name, phone=None, email="mine@circle.example")
+    with acting(CIRCLE, ALICE):
+        service.edit_member(OLGA.id, name="Olga K.", phone=OLGA.phone or None, email=OLGA.email)
+
+
 def test_nobody_in_the_circle_takes_the_owner_away(inside, acting):
     """Seen red without the owner's line in `roles.refuse_last_admin`: another admin took the role, stopped and erased."""
     change(inside, OLGA.email)

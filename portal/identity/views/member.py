@@ -21,7 +21,6 @@ from portal.kernel.reads import written_down
 from portal.web.client import client_address
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
-from portal.web.security import reading
 
 P = Permission
 
@@ -35,8 +34,6 @@ def member(member_id: UUID) -> Any:
 @fresh_to_write
 def contacts_of(member_id: UUID) -> Any:
     found = touchable(member_id)
-    if reading():
-        _contacts_read(member_id)
     form = ContactsForm(obj=found)
     if request.method == "POST" and form.validate():
         try:
@@ -47,6 +44,7 @@ def contacts_of(member_id: UUID) -> Any:
             form.refuse(error)
         else:
             return _done(member_id, gettext("Contacts are saved."))
+    _contacts_read(member_id)  # what is refused shows them, too
     return render("identity/contacts.html", member=found, form=form, status=422 if form.errors else 200)
 
 

@@ -22,6 +22,7 @@ from portal.invitations.views.blueprints import admin
 from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES
 from portal.kernel.authz import Permission as P
 from portal.kernel.errors import PortalError
+from portal.kernel.reads import written_down
 from portal.partners.queries import open_businesses
 from portal.web import paging
 from portal.web.fragments import render
@@ -92,6 +93,8 @@ def to_sign_in(member_id: UUID) -> Response:
         else:
             flash(gettext("The invitation is on its way."))
             return redirect(url_for("identity_admin.member", member_id=member_id), code=303)
+    if found.email or found.phone:
+        written_down("member.read_contacts", about=("member", member_id))
     return render("invitations/to_sign_in.html", form=form, member=found, status=422 if form.errors else 200)
 
 
