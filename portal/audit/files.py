@@ -1,7 +1,5 @@
 """The audit log as a file: CSV, XLSX and JSON of the same rows, in one snapshot (AUD-1, REP-3)."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,7 +12,7 @@ from sqlalchemy import func, select
 from portal.audit import labels, queries
 from portal.kernel.audit import AuditEntry
 from portal.kernel.tenancy import current_tenant_id
-from portal.reports.reading import MOST_ROWS, Reading, TooLong, compiled
+from portal.reports.reading import MOST_ROWS, Reading, TooLong, compiled, digest
 
 COLUMNS = (
     ("at", "moment", "e.occurred_at"),
@@ -84,8 +82,7 @@ class Asked:
     @property
     def digest(self) -> str:
         """SHA-256 of the definition, hex."""
-        plain = json.dumps(self.definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(plain.encode()).hexdigest()
+        return digest(self.definition)
 
 
 class Snapshot(Reading):

@@ -12,13 +12,13 @@ from werkzeug.wrappers import Response
 from portal.audit import labels, queries, seals
 from portal.audit.files import Asked, Snapshot
 from portal.audit.models import AuditRoot
-from portal.extensions import db, limiter
+from portal.extensions import limiter
 from portal.identity.stepup import fresh
 from portal.kernel.audit import AuditEntry
 from portal.kernel.authz import Permission, PortalBlueprint
 from portal.kernel.reads import written_down
 from portal.partners.queries import named
-from portal.reports.formats import FORMATS
+from portal.reports.formats import FORMATS, sent
 from portal.wallets import seals as ledger
 from portal.web.fragments import render
 from portal.web.lookup import get_or_404
@@ -126,18 +126,7 @@ def _entry(layout: str, audit_id: UUID) -> Response:
 
 def _file(kind: str) -> Response:
     snapshot = Snapshot(Asked(g.tenant.timezone, query_text(), filters(*FILTERS), _shop()))
-    try:
-        _taken(snapshot.asked, kind, snapshot.count)
-        mimetype, write = FORMATS[kind]
-        body = write(snapshot)
-    except BaseException:
-        snapshot.close()
-        raise
-    response = Response(body, mimetype=mimetype)
-    response.headers["Content-Disposition"] = f'attachment; filename="audit.{kind}"'
-    response.call_on_close(snapshot.close)
-    db.session.close()  # the pool's connection is free while the file is under way
-    return response
+    return sent(snapshot, kind, "audit", lambda: _taken(snapshot.asked, kind, snapshot.count))
 
 
 @blueprint.route("/admin/audit/chain", permission=P.AUDIT_READ)

@@ -3,8 +3,6 @@
 A refund belongs to its purchase (ANA-2): a row has the sum rung up, what of it went back until now, and what is left.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -21,7 +19,7 @@ from portal.kernel.tenancy import current_tenant_id
 from portal.purchases import queries
 from portal.purchases.models import Purchase
 from portal.reports import labels
-from portal.reports.reading import MOST_ROWS, Reading, TooLong, compiled
+from portal.reports.reading import MOST_ROWS, Reading, TooLong, compiled, digest
 
 SUMS = ("gross", "refunded", "net", "paid_with_bonus", "bonus_given_back", "bonus_accrued", "bonus_taken_back")
 # Name, kind and SQL of each column: `moment`, `text` that people wrote, `word` of ours, `money` in minor units.
@@ -107,8 +105,7 @@ class Asked:
     @property
     def digest(self) -> str:
         """SHA-256 of the definition, hex."""
-        plain = json.dumps(self.definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(plain.encode()).hexdigest()
+        return digest(self.definition)
 
 
 @dataclass(frozen=True)

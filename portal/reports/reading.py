@@ -1,5 +1,7 @@
 """A file's rows, read in one snapshot: a REPEATABLE READ, read-only transaction on a connection of its own (REP-3)."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Protocol
@@ -45,6 +47,12 @@ class Definition(Protocol):
     def definition(self) -> dict[str, Any]: ...
     @property
     def digest(self) -> str: ...
+
+
+def digest(definition: Mapping[str, Any]) -> str:
+    """SHA-256 of a definition, hex."""
+    plain = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 class Reading:

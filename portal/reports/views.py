@@ -10,7 +10,7 @@ from flask_babel import gettext, ngettext
 from flask_limiter import RateLimitExceeded
 from werkzeug.wrappers import Response
 
-from portal.extensions import db, limiter
+from portal.extensions import limiter
 from portal.identity.sessions import real_now
 from portal.identity.stepup import fresh
 from portal.kernel import clock
@@ -21,7 +21,7 @@ from portal.partners.queries import named, of_slug
 from portal.purchases.labels import source
 from portal.purchases.queries import tills_of
 from portal.reports import labels
-from portal.reports.formats import FORMATS, csv
+from portal.reports.formats import FORMATS, sent
 from portal.reports.purchases import MOST_ROWS, Asked, Snapshot, Sums, sums
 from portal.web.errors import on_portal_error
 from portal.web.fragments import render
@@ -129,18 +129,8 @@ def _page(layout: str, **choices: Any) -> Response:
 def _file(kind: str) -> Response:
     asked = _asked()
     snapshot = Snapshot(asked)
-    try:
-        _taken(asked, kind, snapshot.count)
-        mimetype, write = FORMATS[kind]
-        body = csv(snapshot, bom=True) if kind == "csv" and request.args.get("bom") else write(snapshot)
-    except BaseException:
-        snapshot.close()
-        raise
-    response = Response(body, mimetype=mimetype)
-    response.headers["Content-Disposition"] = f'attachment; filename="{_name(asked)}.{kind}"'
-    response.call_on_close(snapshot.close)
-    db.session.close()  # the pool's connection is free while the file is under way
-    return response
+    bom = bool(request.args.get("bom"))
+    return sent(snapshot, kind, _name(asked), lambda: _taken(asked, kind, snapshot.count), bom=bom)
 
 
 def _taken(asked: Asked, kind: str, count: int) -> None:
