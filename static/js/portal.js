@@ -4,6 +4,7 @@
 const root = document.documentElement;
 const words = document.body.dataset;
 root.dataset.script = "on";
+window.htmx?.process(document.body); // htmx itself waits a task longer: a key pressed in it would leave the page the plain way
 
 function make(tag, className, text = "") {
   const element = document.createElement(tag);
