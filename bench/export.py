@@ -80,7 +80,7 @@ class Shop(World):
         from portal.reports.purchases import _FROM, COLUMNS
 
         columns = ", ".join(sql for _, _, sql in COLUMNS)
-        values = {"codes": ["EUR"], "units": ["0.01"], "exponents": [2], "tenant": self.tenant_id}
+        values = {"codes": ["EUR"], "units": ["0.01"], "zeros": ["0.00"], "exponents": [2], "tenant": self.tenant_id}
         chosen = "SELECT * FROM purchases WHERE tenant_id = %(tenant)s"
         statement = f"COPY (SELECT {columns} {_FROM.format(chosen=chosen)}) TO STDOUT (FORMAT csv)"
 
@@ -100,7 +100,7 @@ class Shop(World):
         from portal.reports.purchases import _FROM, COLUMNS
 
         columns = ", ".join(f"{sql} * 0.01" if kind == "money" else f"({sql})::text" for _, kind, sql in COLUMNS)
-        values = {"codes": ["EUR"], "units": ["0.01"], "exponents": [2], "tenant": self.tenant_id}
+        values = {"codes": ["EUR"], "units": ["0.01"], "zeros": ["0.00"], "exponents": [2], "tenant": self.tenant_id}
         chosen = "SELECT * FROM purchases WHERE tenant_id = %(tenant)s"
         statement = f"SELECT {columns} {_FROM.format(chosen=chosen)} LIMIT {ROWS // SLICE}"
 

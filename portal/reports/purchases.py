@@ -54,7 +54,7 @@ _FROM = """
   LEFT JOIN users o ON o.tenant_id = p.tenant_id AND o.id = p.member_id
   LEFT JOIN users m ON m.tenant_id = p.tenant_id AND m.id = coalesce(o.merged_into, o.id)
   LEFT JOIN users c ON c.tenant_id = p.tenant_id AND c.id = p.cashier_id
-  LEFT JOIN unnest(%(codes)s::text[], %(units)s::numeric[], %(exponents)s::int[]) AS u (code, unit, exponent)
+  LEFT JOIN unnest(%(codes)s::text[], %(units)s::numeric[], %(zeros)s::numeric[], %(exponents)s::int[]) AS u (code, unit, zero, exponent)
     ON u.code = p.currency
  ORDER BY p.occurred_at, p.id
 """
@@ -167,6 +167,7 @@ class Snapshot(Reading):
         return {
             "codes": codes,
             "units": [money.decimal_string(1, code) for code in codes],
+            "zeros": [money.decimal_string(0, code) for code in codes],
             "exponents": [money.currency(code).exponent for code in codes],
         }
 

@@ -19,6 +19,7 @@ from portal.kernel.tenancy import current_tenant_id
 MOST_ROWS = 1_000_000  # REP-2; more is refused before the first byte, never cut
 READING = "60s"  # REP-2: for the sums, and so for the scan behind them
 SENDING = "30min"  # the rows leave no faster than the reader's line carries them
+AMOUNT = "CASE WHEN {0} = 0 THEN u.zero ELSE {0} * u.unit END"  # most of a sale's seven are zero, and a product costs
 DIALECT: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
@@ -60,7 +61,7 @@ class Reading:
 
     A person has one at a time. `close` it; the connection's end is the end of all it held. Raises `AlreadyRunning`.
     `COLUMNS` are name, kind and SQL of each column over the aliases of `FROM`, in which `{chosen}` stands for the rows;
-    kinds are `moment`, `text` that people wrote, `word` of ours, `money` in minor units of `u.unit`.
+    kinds are `moment`, `text` that people wrote, `word` of ours, `money` in minor units, of which `u.unit` is one and `u.zero` none.
     """
 
     COLUMNS: tuple[tuple[str, str, str], ...]

@@ -14,7 +14,7 @@ from flask_babel import gettext
 
 from portal.kernel import money
 from portal.reports.purchases import SUMS, iso
-from portal.reports.reading import Reading
+from portal.reports.reading import AMOUNT, Reading
 
 ROWS_A_SHEET = 1_048_575  # and the heading; what a sheet can hold
 BLOCK = 64 * 1024
@@ -37,7 +37,7 @@ _CELLS = {
     "moment": f"""'<c s="{WHEN}"><v>', {_SERIAL}, '</v></c>'""",
     "text": f"""'<c s="{TEXT}" t="inlineStr"><is><t xml:space="preserve">', {_ESCAPED}, '</t></is></c>'""",
     "word": f"""'<c s="{TEXT}" t="inlineStr"><is><t>', {{0}}, '</t></is></c>'""",
-    "money": f"""'<c s="', u.exponent + {MONEY}, '"><v>', {{0}} * u.unit, '</v></c>'""",
+    "money": f"""'<c s="', u.exponent + {MONEY}, '"><v>', {AMOUNT}, '</v></c>'""",
 }
 _WIDTHS = {"moment": 21, "text": 24, "word": 13, "money": 14}
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
