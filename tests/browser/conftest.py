@@ -3,12 +3,13 @@
 import threading
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from werkzeug.serving import make_server
 
 from tests.browser.chromium import found
 from tests.cast import PASSWORD
 
+PATIENCE_MS = 60_000  # until what is waited for counts as missing; a busy machine is slow, not wrong
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1440, 900)}
 QUIET = [
     "--no-sandbox",
@@ -22,6 +23,7 @@ QUIET = [
 
 @pytest.fixture(scope="session")
 def chromium():
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found(), args=QUIET)
         yield browser
@@ -53,7 +55,7 @@ def browse(chromium, portal):
             java_script_enabled=javascript,
             base_url=f"http://{host or (person.tenant.host if person else 'circle.localhost')}:{portal}",
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         opened.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
