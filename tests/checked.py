@@ -9,11 +9,11 @@ from tinyhtml5 import inputstream
 from tinyhtml5 import parser as html5
 
 VOID_OF_LABEL = {"hidden", "submit", "button", "image", "reset"}
-# what differs from one showing of a page to the next: CSRF tokens, nonces, the number of an error
-EPHEMERAL = re.compile(
-    r'(?<![\w-])[\w-]{20,200}\.[\w-]{6}\.[\w-]{20,60}|(?<=")[\w-]{22}(?=")|(?<=: )[0-9a-f-]{36}(?=</p>)'
-)
-_valid = set()  # pages of this run found valid, without what is ephemeral
+# What is no part of a page's build: words (unless only spaces), values, escaped signs. What parses once parses with others.
+WORDS = re.compile(r"(?<=>)(\s*)[^\s<>&][^<>&]*(?=<)")
+VALUES = re.compile(r'(?<==")[^"<>&]*(?=")')
+ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|#3[49]);")
+_valid = set()  # builds of pages that were found valid in this run
 
 
 class _Expressions(dict):
@@ -75,14 +75,14 @@ class Outline(HTMLParser):
 
 
 def _errors(text):
-    lasting = hash(EPHEMERAL.sub("", text))
-    if lasting in _valid:
+    build = hash(VALUES.sub("", WORDS.sub("x", ESCAPED.sub("x", text))))
+    if build in _valid and not inputstream.invalid_unicode_re.search(text):
         return []
     reader = html5.HTMLParser()
     reader.parse(text)
     errors = [e for e in reader.errors if "doctype" not in str(e)]
     if not errors:
-        _valid.add(lasting)
+        _valid.add(build)
     return errors
 
 

@@ -8,12 +8,12 @@ import json
 from contextlib import closing
 
 import pytest
-from sqlalchemy import text
 
-from portal.extensions import db
 from tests import cast
 from tests.architecture.test_access import MATRIX, ROLES, address, routes
 from tests.objects import objects
+from tests.tables import of_every_table
+from tests.whole import share, tell
 
 ONE_CLICK = {  # RFC 8058: the mail program holds nothing but the signed address; Telegram shows its secret in a header
     "messages_public.create_unsubscription",
@@ -21,28 +21,14 @@ ONE_CLICK = {  # RFC 8058: the mail program holds nothing but the signed address
 }
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 OPS = "ops.localhost"
-READS = " WHERE action NOT LIKE '%.read_%'"  # a GET may leave these (AUD-2)
+READS = {"audit_entries": "action NOT LIKE '%.read_%'"}  # a GET may leave these (AUD-2)
 MOVING = ["last_seen_at", "idle_until"]  # of a session that is in use, and Flask-Login's mark in it
 
 
 def state():
-    """Every row the application can read, as one line a table: count and the sum of the rows' hashes."""
-    found = {}
-    for table in db.metadata.sorted_tables:
-        with db.session.begin_nested() as point:
-            try:
-                found[table.name] = tuple(
-                    db.session.execute(
-                        text(
-                            "SELECT count(*), sum(hashtextextended(((to_jsonb(t) #- '{data,_fresh}') - CAST(:moving AS text[]))::text, 0))"
-                            f' FROM "{table.name}" t{READS if table.name == "audit_entries" else ""}'
-                        ),
-                        {"moving": MOVING},
-                    ).one()
-                )
-            except Exception:
-                point.rollback()
-    return found
+    """Every row the application can read: of each table their count and the sum of their hashes."""
+    hashes = "sum(hashtextextended(((to_jsonb(t) #- '{data,_fresh}') - CAST(:moving AS text[]))::text, 0))"
+    return of_every_table(f"count(*), {hashes}", only=READS, moving=MOVING)
 
 
 def forged(own, others, tenants):
@@ -86,20 +72,22 @@ def test_no_forged_call_writes(app, seed, seen_by, tokens, sign_in):
         before = state()
     assert len(before) > 30
     wrong, cases = [], 0
-    for endpoint, method, rule in routes(app):
+    for turn, (endpoint, method, rule) in enumerate(routes(app)):
         if method not in UNSAFE or endpoint in ONE_CLICK:
             continue
         client, own, others = tokens[who[endpoint, method]]
         url = address(app, rule, {a: things[a].own for a in rule.arguments})
-        for name, how in forged(own, others, tenants).items():
+        for name, how in share([*forged(own, others, tenants).items()], turn):
             with closing(client.open(url, method=method, csrf=False, **how)) as response:
                 cases += 1
                 if response.status_code not in {400, 403}:
                     wrong.append(f"{who[endpoint, method]} {method} {url} with {name}: {response.status_code}")
-        for how in (
+        overrides = [
             {"query_string": {"_method": method, "csrf_token": own}},
             {"headers": {"X-HTTP-Method-Override": method, "X-Method-Override": method, "X-CSRFToken": own}},
-        ):
+            {"data": {"_method": method, "csrf_token": own}},
+        ]
+        for how in share(overrides, turn):
             with closing(client.open(url, method="GET", **how)) as response:
                 response.get_data()
                 cases += 1
@@ -111,6 +99,7 @@ def test_no_forged_call_writes(app, seed, seen_by, tokens, sign_in):
         if changed:
             wrong.append(f"{method} {url} changed {changed}")
             before = after
+    tell(cases)
     assert not wrong, "\n".join(wrong)
     assert cases > 500
 

@@ -27,6 +27,7 @@ from tests.checked import Outline
 from tests.objects import objects
 from tests.purchases.shop import buy
 from tests.tenants.test_settings import AS_IT_IS
+from tests.whole import share, tell
 
 TYPED = {"text", "search", "tel", "email", "url", ""}
 MEMBER = f"/admin/members/{ALICE.id}"
@@ -157,15 +158,15 @@ def test_no_field_is_forgotten(app, seed, sign_in, visitor):
     assert len(found) > 60
 
 
-def pieces(longest):
-    """The texts, several in one as far as they fit, so that a field is sent a few times only."""
+def pieces(longest, turn):
+    """The texts, several in one as far as they fit, so that a field is sent a few times only; `turn`: the field's number."""
     found, line = [], ""
     for one in naughty.TEXTS:
         if line and len(unicodedata.normalize("NFD", f"{line} {one}")) > longest:
             found.append(line)
             line = ""
         line = f"{line} {one}" if line else one
-    return [*found, line]
+    return share([*found, line], turn)
 
 
 def stored(field, typed):
@@ -222,8 +223,9 @@ def test_what_people_type_is_kept_and_shown(opened, seen_by, field):
     form, name = field.split(".", 1)
     client, page = opened(who, page)
     _, seen = opened(who, seen)
-    send = sender(client, page, form)
-    for n, typed in enumerate(pieces(longest)):
+    send, lines = sender(client, page, form), pieces(longest, sorted(KEPT).index(field))
+    tell(len(lines))
+    for n, typed in enumerate(lines):
         fields = {key: value.format(n=n) if isinstance(value, str) else value for key, value in others.items()}
         answer = send(**{**fields, name: typed})
         assert answer.status_code in {201, 303}, (typed, answer.status_code)
@@ -247,8 +249,9 @@ def test_what_is_held_to_a_form_is_refused_in_words(opened, field):
     who, page, others = HELD[field]
     form, name = field.split(".", 1)
     client, page = opened(who, page)
-    send = sender(client, page, form)
-    for n, typed in enumerate((*naughty.NEVER, naughty.LONG[0], *pieces(190))):
+    send, lines = sender(client, page, form), pieces(190, sorted(HELD).index(field))
+    tell(len(lines))
+    for n, typed in enumerate((*naughty.NEVER, naughty.LONG[0], *lines)):
         answer = send(
             **{
                 **{key: value.format(n=n) if isinstance(value, str) else value for key, value in others.items()},
