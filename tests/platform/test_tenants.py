@@ -31,19 +31,27 @@ def open_one(browser, **typed):
     return browser.submit("/tenants/new", form="tenant-form", **{**NEW, **typed})
 
 
+def link_in(sink, address="ada@nord.example"):
+    """The path of the newest link that this address got."""
+    return re.search(r"localhost:\d+(/invite/[^\s]+)", sink.at(address)[-1].get_body(("plain",)).get_content())[1]
+
+
+def begin(browser, link):
+    return browser.submit(link, form="accept", password=PASSWORD, agreed="y")
+
+
 def test_a_tenant_is_usable_at_once_and_its_admin_comes_in_by_the_mail(inside, app, deliver, sink):
     assert open_one(inside).status_code == 303
     assert ask("SELECT status, opening, currency FROM tenants WHERE slug = 'nord'") == [("active", None, "EUR")]
     deliver()
-    link = re.search(
-        r"http://nord\.localhost:\d+(/begin/[^\s]+)", sink.at("ada@nord.example")[0].get_body(("plain",)).get_content()
-    )[1]
+    link = link_in(sink)
     ada = CheckedClient(app, host="nord.localhost")
     for _ in range(3):  # a mail scanner looks first (S15)
         assert ada.get(link).status_code == 200
-    assert ada.submit(link, form="begin-form", password="short").status_code == 422
-    answer = ada.submit(link, form="begin-form", password=PASSWORD)
-    assert (answer.status_code, answer.location) == (303, "/admin")
+    assert "Bistro Nord is yours" in ada.get(link).text
+    assert ada.submit(link, form="accept", password="short", agreed="y").status_code == 422
+    assert begin(ada, link).status_code == 303
+    assert ada.get("/welcome").location == "/admin"
     assert "Bistro Nord" in ada.get("/admin/businesses").text
     assert "Friend of the house" in ada.get("/admin/tiers").text
     assert ada.get("/till/main").status_code == 200
@@ -216,9 +224,9 @@ def test_a_template_brings_roles_in_the_communitys_first_language(inside, app, d
     """Nobody has them yet. Seen red with a template without roles."""
     open_one(inside, locales=["ru", "en"])
     deliver()
-    link = re.search(r"(/begin/[^\s]+)", sink.at("ada@nord.example")[0].get_body(("plain",)).get_content())[1]
+    link = link_in(sink)
     ada = CheckedClient(app, host="nord.localhost")
-    ada.submit(link, form="begin-form", password=PASSWORD)
+    begin(ada, link)
     page = ada.get("/admin/roles").text
     assert "Старший кассир" in page or "Senior cashier" in page
     with psycopg.connect(settings().database_url("portal_owner")) as connection:
@@ -236,9 +244,9 @@ def test_a_template_brings_drafts_that_nobody_publishes_as_they_are(inside, app,
     """Seen red without the question about double brackets."""
     open_one(inside, locales=["en", "ru"])
     deliver()
-    link = re.search(r"(/begin/[^\s]+)", sink.at("ada@nord.example")[0].get_body(("plain",)).get_content())[1]
+    link = link_in(sink)
     ada, stranger = CheckedClient(app, host="nord.localhost"), CheckedClient(app, host="nord.localhost")
-    ada.submit(link, form="begin-form", password=PASSWORD)
+    begin(ada, link)
     for page in ("terms", "privacy", "imprint"):
         editor = f"/admin/settings/legal?page={page}"
         assert "[[Draft: " in ada.get(editor).text

@@ -116,7 +116,7 @@ HELD = {  # fields held to a form, and texts of an act that is done once: refuse
 }  # fmt: skip
 ELSEWHERE = {  # one of many alike, or proved where such things are
     r"tiers-form\.(rate|threshold)_\d", r"\w+-form\.amount", r"adjust\.amount", r"kyc-rules\.\w+",  # numbers, test_every_number.py
-    r"tiers-form\.name_[1-9]_\w\w", r"/me/security/methods/.*/name\.name", r"begin-form\.\w+",
+    r"tiers-form\.name_[1-9]_\w\w", r"/me/security/methods/.*/name\.name",
 }  # fmt: skip
 
 
