@@ -106,6 +106,7 @@ def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: 
     except AddressUnusable:
         _end(message, member, "skipped", "bad_address")
         return
+    db.session.rollback()  # the sender's proof was looked up
     try:
         server.send(mail)
         failpoint("after_send")
