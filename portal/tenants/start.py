@@ -121,7 +121,7 @@ def _furnish() -> None:
             slug="main", name=plan["business"], category=starter.business, currency=tenant.currency
         )
     for role in starter.roles:
-        create_role(spoken_in(role.name, [tenant.default_locale])[tenant.default_locale], role.reach, role.permissions)
+        create_role(spoken_in(role.name, tenant.locales), role.reach, role.permissions)
     _put_settings({**starters.settings_of(starter, tuple(tenant.locales)), "first_steps": "open"})
     if plan.get("admin"):
         member_id = register_member(
