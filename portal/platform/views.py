@@ -107,19 +107,10 @@ def sign_in_by_passkey() -> Any:
 @platform.route("/passkeys/options", methods=["POST"], permission=PUBLIC)
 @limited(TRIES_AN_ADDRESS)
 def passkey_options() -> Response:
-    """What a browser is asked to sign: `purpose` is sign_in (for anybody), second, confirm or register."""
-    purpose = request.form.get("purpose", signing.SIGN_IN)
-    if purpose == signing.SIGN_IN:
-        body = passkeys.to_sign_in(request.form.get("email", ""))
-    elif purpose == signing.SECOND and g.get("half"):
-        body = passkeys.to_prove(purpose, g.half.id)
-    elif purpose == signing.CONFIRM and current_user.is_authenticated:
-        body = passkeys.to_prove(purpose, current_user.id)
-    elif purpose == signing.REGISTER and _enrolling():
-        body = passkeys.to_register(g.operator_session)
-    else:
-        abort(403)
-    return Response(body, mimetype="application/json")
+    """What a browser is asked to sign."""
+    half = g.get("half")
+    new = lambda: passkeys.to_register(g.operator_session) if _enrolling() else None  # noqa: E731
+    return signing.question(passkeys, half.id if half else None, new)
 
 
 @platform.route("/second/new", permission=HALF)
