@@ -282,7 +282,7 @@ def _grant(seed, tenant, member, shop, staff, key):
 def _role(seed, tenant, member, shop, staff, key):
     from portal.identity.models import CustomRole
 
-    seed(tenant, _made(CustomRole, id=key, name=str(key), reach="tenant", permissions=["tiers.read"]))
+    seed(tenant, _made(CustomRole, id=key, name_i18n={"en": str(key)}, reach="tenant", permissions=["tiers.read"]))
     return key
 
 

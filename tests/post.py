@@ -18,6 +18,7 @@ class Sink:
 
     def __init__(self):
         self.mails, self.refuse, self.break_off = [], None, None
+        self.envelopes = []  # who is told when a mail bounces, in the order of `mails`
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):
         if self.refuse:
@@ -30,6 +31,7 @@ class Sink:
 
         if self.break_off:
             return self.break_off
+        self.envelopes.append(envelope.mail_from)
         self.mails.append(message_from_bytes(envelope.original_content, policy=policy.default))
         return "250 Kept"
 

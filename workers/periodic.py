@@ -189,6 +189,12 @@ def _verifications() -> None:
     _until_done(expire_due)
 
 
+def _senders() -> None:
+    from portal.tenants.domains import recheck_senders
+
+    recheck_senders()
+
+
 @task(Queue.FAST, name="kyc.purge", timeout=300)
 def purge_verifications() -> None:
     """Documents whose time after the decision is over (KYC-1)."""
@@ -202,4 +208,5 @@ LOCAL_WORK: dict[str, Callable[[], Any]] = {
     "analytics.reconcile": _reconcile,
     "audit.sign": _sign,
     "kyc.expire": _verifications,
+    "domains.recheck": _senders,
 }

@@ -20,4 +20,5 @@ LOCAL: dict[str, int] = {
     "analytics.reconcile": 3,
     "audit.sign": 4,
     "kyc.expire": 4,
+    "domains.recheck": 5,
 }

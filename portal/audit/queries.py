@@ -138,7 +138,10 @@ def names_of(rows: Sequence[Any]) -> dict[UUID, str]:
             wanted.setdefault(row.object_type, set()).add(row.object_id)
     if not wanted:
         return {}
-    parts = [select(NAMED[kind].id, NAMED[kind].name).where(NAMED[kind].id.in_(ids)) for kind, ids in wanted.items()]
+    parts = [
+        select(NAMED[kind].id, NAMED[kind].name.label("name")).where(NAMED[kind].id.in_(ids))
+        for kind, ids in wanted.items()
+    ]
     return {row.id: row.name for row in db.session.execute(union_all(*parts) if len(parts) > 1 else parts[0])}
 
 

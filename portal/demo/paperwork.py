@@ -41,8 +41,11 @@ NOTES = (
     "Speaks English only; answer in English, please.",
 )
 ROLES = (
-    ("Старший смены", (P.MEMBERS_FIND, P.MEMBERS_CREATE, P.PURCHASES_CREATE, P.PURCHASES_REFUND, P.PURCHASES_READ)),
-    ("Помощник на кассе", (P.MEMBERS_FIND, P.PURCHASES_CREATE)),
+    (
+        {"ru": "Старший смены", "en": "Shift lead"},
+        (P.MEMBERS_FIND, P.MEMBERS_CREATE, P.PURCHASES_CREATE, P.PURCHASES_REFUND, P.PURCHASES_READ),
+    ),
+    ({"ru": "Помощник на кассе", "en": "Till helper"}, (P.MEMBERS_FIND, P.PURCHASES_CREATE)),
 )
 SECOND_PLACE = "Вокзальная, 3"
 WIDTH, HEIGHT = 1000, 640  # pixels of a drawn document

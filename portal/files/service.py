@@ -28,7 +28,7 @@ from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import new_id
 from portal.kernel.tenancy import current_tenant_id
 from portal.settings import settings
-from portal.tenants.limits import keep_within
+from portal.tenants.limits import LimitReached, keep_within, refuse_full
 
 log = logging.getLogger(__name__)
 MIB = 1024 * 1024
@@ -86,11 +86,11 @@ def store(
     expires_at: datetime | None = None,
     mime: str | None = None,
 ) -> UUID:
-    """Keep a file and return its id. Raises `FileRefused` and `NoRoom`; then nothing of it is left.
+    """Keep a file and return its id. Raises `FileRefused`, `NoRoom` and `LimitReached`; then nothing of it is left.
 
     `mime` is for files that the portal itself wrote; what people send is looked at.
     """
-    keep_within("storage_mb", _megabytes)
+    refuse_full("storage_mb", lambda: _megabytes(1), 0)
     file_id, path = _begin(name, purpose, business_id, owner_id, expires_at)
     measured = _Measured(_chunks(stream), LARGEST.get(purpose, LARGEST_OTHER), ACCEPTED.get(purpose))
     try:
@@ -102,13 +102,18 @@ def store(
         log.exception("the store of files does not take %s", path)
         _drop(file_id)
         raise NoRoom from error
-    _ready(file_id, measured.sha256.hexdigest(), measured.size, mime or measured.mime)
+    try:
+        _ready(file_id, measured.sha256.hexdigest(), measured.size, mime or measured.mime)
+    except LimitReached:
+        _drop(file_id)
+        raise
     return file_id
 
 
-def _megabytes() -> int:
+def _megabytes(more: int) -> int:
+    """What the tenant's files would take with `more` bytes, a begun megabyte counted whole."""
     kept = select(func.coalesce(func.sum(StoredFile.size), 0)).where(StoredFile.state == "ready")
-    return int(db.session.scalar(kept) or 0) // MIB
+    return -(-(int(db.session.scalar(kept) or 0) + more) // MIB)
 
 
 class _Measured:
@@ -168,6 +173,7 @@ def _begin(
 
 @command("file.store")
 def _ready(file_id: UUID, sha256: str, size: int, mime: str) -> None:
+    keep_within("storage_mb", lambda: _megabytes(size), 0)
     row = _row(file_id)
     row.sha256, row.size, row.mime, row.state = sha256, size, mime, "ready"
     journal().about("file", file_id)

@@ -1,6 +1,6 @@
 """What happened to people (G4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
@@ -189,7 +189,8 @@ class MembersParted(Event):
 class RoleChanged(Event):
     """Somebody has a role more or less, or one of theirs allows something else now; `how`: given, taken, changed.
 
-    `role` is the name of a frozen role or of one of the tenant's own; `business` the shop's name, "" for one over the tenant.
+    `role` is a frozen role, or the name of one of the tenant's own in its first language; `names` are those in all its
+    languages, none for a frozen one; `business` the shop's name, "" for one over the tenant.
     """
 
     TYPE: ClassVar[str] = "role.changed"
@@ -199,3 +200,4 @@ class RoleChanged(Event):
     how: str
     role: str
     business: str
+    names: dict[str, str] = field(default_factory=dict)

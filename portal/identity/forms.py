@@ -1,5 +1,6 @@
 """The forms of people's pages."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from zoneinfo import available_timezones
 
@@ -14,7 +15,7 @@ from wtforms.widgets import PasswordInput
 from portal.identity import contacts, factors, labels, passwords, rules
 from portal.identity.roles import custom_roles
 from portal.web.forms import REQUIRED, PortalForm, no_nul
-from portal.web.locale import language_name, offered
+from portal.web.locale import first_locale, language_name, offered
 
 F = TypeVar("F", bound=PortalForm)
 
@@ -309,12 +310,41 @@ def apart(form: F, prefix: str) -> F:
 class RoleForm(PortalForm):
     """A role of the tenant's own."""
 
-    name = StringField(_l("Name"), [DataRequired(REQUIRED), no_nul, Length(max=60)])
     permissions = SelectMultipleField(_l("What it may do"), validators=[DataRequired(_l("Tick at least one."))])
 
     def __init__(self, offered_permissions: list[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.permissions.choices = [SelectChoice(name, words) for name, words in offered_permissions]
+
+    @property
+    def name_fields(self) -> list[tuple[str, Field]]:
+        """A field a language, the community's first language before the others."""
+        return [(code, self[f"name_{code}"]) for code in _first_offered()]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What was typed, by language."""
+        return {code: field.data or "" for code, field in self.name_fields}
+
+
+def role_form(
+    offered_permissions: list[tuple[str, str]], names: Mapping[str, str], permissions: Iterable[str]
+) -> RoleForm:
+    """The form of a role with a name in each language; the first one needs it."""
+    parts: dict[str, Any] = {}
+    for code in _first_offered():
+        rule = Optional() if parts else DataRequired(REQUIRED)
+        label = f"{gettext('Name')} · {language_name(code)}"
+        parts[f"name_{code}"] = StringField(label, [rule, no_nul, Length(max=60)], render_kw={"autocomplete": "off"})
+    data = {f"name_{code}": names.get(code, "") for code in _first_offered()}
+    form: RoleForm = type("RoleForm", (RoleForm,), parts)(
+        offered_permissions, data={**data, "permissions": list(permissions)}
+    )
+    return form
+
+
+def _first_offered() -> list[str]:
+    return sorted(offered(), key=lambda code: code != first_locale())
 
 
 class GrantForm(PortalForm):

@@ -4,11 +4,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ColumnElement, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.kernel.model import Model, TenantOwned, pii, recorded_at, tenant_fk
+from portal.kernel.model import I18n, Model, TenantOwned, in_words, pii, recorded_at, tenant_fk
+from portal.web.locale import current as locale
+from portal.web.locale import first_locale
 
 
 class User(TenantOwned, Model):
@@ -80,18 +83,27 @@ class TenantRole(TenantOwned, Model):
 
 
 class CustomRole(TenantOwned, Model):
-    """A set of permissions with a name, on top of the frozen roles (G2); `reach`: over the tenant, or at one business."""
+    """A set of permissions with a name, on top of the frozen roles (G2); `reach`: over the tenant, or at one business.
+
+    `name` is the one in the reader's language, in Python and in a query (ACH-7).
+    """
 
     __tablename__ = "custom_roles"
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "name"),
-        CheckConstraint("reach IN ('tenant','business')", name="reach"),
-    )
+    __table_args__ = (CheckConstraint("reach IN ('tenant','business')", name="reach"),)
 
-    name: Mapped[str] = mapped_column(info=pii("keep:name of a role"))
+    name_i18n: Mapped[I18n] = mapped_column(info=pii("keep:name of a role"))
     reach: Mapped[str] = mapped_column(info=pii("keep:technical"))
     permissions: Mapped[list[str]] = mapped_column(ARRAY(Text), info=pii("keep:technical"))
     recorded_at: Mapped[datetime] = recorded_at()
+
+    @hybrid_property
+    def name(self) -> str:
+        return self.name_i18n.in_(locale(), first_locale())
+
+    @name.inplace.expression
+    @classmethod
+    def _name_in_a_query(cls) -> ColumnElement[str]:
+        return in_words(cls.name_i18n, locale(), first_locale())
 
 
 class RoleAssignment(TenantOwned, Model):

@@ -8,11 +8,12 @@ from uuid import UUID
 from flask_login import AnonymousUserMixin, UserMixin
 
 from portal.kernel.authz import BUSINESS_ROLES, OPERATOR, TENANT_ROLES, Permission
+from portal.kernel.model import I18n
 
 
 @dataclass(frozen=True, slots=True)
 class StaffPost:
-    """Where somebody works and as what."""
+    """Where somebody works and as what: a frozen `role`, or the id of one of the tenant's own with its `names`."""
 
     business_id: UUID
     slug: str
@@ -20,6 +21,7 @@ class StaffPost:
     role: str
     location_id: UUID | None
     permissions: frozenset[Permission]
+    names: I18n = field(default_factory=I18n)
 
 
 def post_permissions(role: str, custom: Iterable[str] | None) -> frozenset[Permission]:

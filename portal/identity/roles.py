@@ -5,7 +5,7 @@ always remains an admin. Each change ends the
 sessions of the people it concerns (S2), and whatever they begin after it asks for the role anew (R14).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from flask_babel import gettext
 from sqlalchemy import ColumnElement, Text, Uuid, cast, null, select, union_all
 
 from portal.extensions import db
-from portal.identity import queries, service
+from portal.identity import codes, queries, service
 from portal.identity.events import RoleChanged
 from portal.identity.models import CustomRole, RoleAssignment, TenantRole, User
 from portal.identity.person import known
@@ -22,6 +22,9 @@ from portal.kernel import clock
 from portal.kernel.authz import BUSINESS_ROLES, TENANT_ROLES, Permission
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
+from portal.kernel.model import I18n
+from portal.kernel.tenancy import current_tenant_id
+from portal.web.locale import first_locale
 
 REACHES: dict[str, frozenset[Permission]] = {"tenant": TENANT_ROLES["admin"], "business": BUSINESS_ROLES["owner"]}
 FROZEN = {"member", "operator", *BUSINESS_ROLES, *TENANT_ROLES}
@@ -181,17 +184,22 @@ def take_role(user_id: UUID, role: str) -> None:
     journal().about("member", user_id)
 
 
-def changed(user_id: UUID, how: str, role: str, business_id: UUID | None = None) -> None:
+def changed(user_id: UUID, how: str, role: str | I18n, business_id: UUID | None = None) -> None:
     """Inside a command: this person's role was given, taken or changed. They sign in anew (S2) and are told.
 
-    A role that comes with the account itself needs no word of its own.
+    `role` is a frozen one, or the names of one of the tenant's own. A role that comes with the account itself needs no
+    word of its own.
     """
     from portal.partners.models import Business
 
     service.sign_out_everywhere(service.locked(user_id))
     shop = db.session.scalar(select(Business.name).where(Business.id == business_id)) if business_id else None
     made_now = db.session.scalar(select(User.joined_at).where(User.id == user_id)) == clock.now()
-    emit(RoleChanged(member_id=user_id, how=how, role=role, business=shop or ""), historical=made_now)
+    names = role if isinstance(role, I18n) else I18n()
+    said = names.in_(first_locale()) or str(role)
+    emit(
+        RoleChanged(member_id=user_id, how=how, role=said, names=dict(names), business=shop or ""), historical=made_now
+    )
 
 
 def refuse_last_admin(user_id: UUID) -> None:
@@ -214,9 +222,9 @@ def refuse_last_admin(user_id: UUID) -> None:
 
 
 @command("role.create")
-def create_role(name: str, reach: str, permissions: Collection[str]) -> UUID:
-    """A role of the tenant's own. Raises `InvalidRole`, `Conflict`, `TooMuch`."""
-    role = CustomRole(name=_name(name), reach=reach, permissions=_checked(reach, permissions))
+def create_role(name: str | Mapping[str, str], reach: str, permissions: Collection[str]) -> UUID:
+    """A role of the tenant's own; `name` in each language, or in the first one. Raises `InvalidRole`, `Conflict`, `TooMuch`."""
+    role = CustomRole(name_i18n=_names(name), reach=reach, permissions=_checked(reach, permissions))
     db.session.add(role)
     db.session.flush()
     journal().about("role", role.id)
@@ -224,15 +232,19 @@ def create_role(name: str, reach: str, permissions: Collection[str]) -> UUID:
 
 
 @command("role.update")
-def update_role(role_id: UUID, name: str, permissions: Collection[str]) -> None:
-    """Another name or other permissions; whoever has the role signs in anew. Raises as `create_role`."""
+def update_role(role_id: UUID, name: str | Mapping[str, str], permissions: Collection[str]) -> None:
+    """Another name or other permissions, which whoever has the role signs in anew for. Raises as `create_role`.
+
+    A name in a language that `name` does not speak of stays.
+    """
     role = _locked(role_id)
     refuse_more(role.permissions)
-    role.name, wanted = _name(name, but=role_id), _checked(role.reach, permissions)
+    role.name_i18n = _names(name, but=role)
+    wanted = _checked(role.reach, permissions)
     if wanted != role.permissions:
         role.permissions = wanted
         for user_id, business_id in _holders(role_id):
-            changed(user_id, "changed", role.name, business_id)
+            changed(user_id, "changed", role.name_i18n, business_id)
     journal().about("role", role_id)
 
 
@@ -247,7 +259,7 @@ def delete_role(role_id: UUID) -> None:
     db.session.flush()
     db.session.delete(role)
     for user_id, business_id in holders:
-        changed(user_id, "taken", role.name, business_id)
+        changed(user_id, "taken", role.name_i18n, business_id)
     journal().about("role", role_id)
 
 
@@ -270,7 +282,7 @@ def assign(role_id: UUID, user_id: UUID, business_id: UUID | None = None, *, loc
     row = RoleAssignment(role_id=role_id, user_id=user_id, business_id=business_id, location_id=location_id)
     db.session.add(row)
     db.session.flush()
-    changed(member.id, "given", role.name, business_id)
+    changed(member.id, "given", role.name_i18n, business_id)
     journal().about("member", user_id)
     return row.id
 
@@ -282,7 +294,7 @@ def unassign(assignment_id: UUID) -> None:
     role = _locked(row.role_id)
     refuse_more(role.permissions, row.business_id)
     db.session.delete(row)
-    changed(row.user_id, "taken", role.name, row.business_id)
+    changed(row.user_id, "taken", role.name_i18n, row.business_id)
     journal().about("member", row.user_id)
 
 
@@ -298,18 +310,29 @@ def move(assignment_id: UUID, location_id: UUID | None) -> None:
 
 def custom_roles() -> Sequence[Any]:
     """The tenant's own roles by name."""
-    columns = (CustomRole.id, CustomRole.name, CustomRole.reach, CustomRole.permissions)
-    return db.session.execute(select(*columns).order_by(CustomRole.name)).all()
+    columns = (
+        CustomRole.id,
+        CustomRole.name.label("name"),
+        CustomRole.name_i18n,
+        CustomRole.reach,
+        CustomRole.permissions,
+    )
+    return db.session.execute(select(*columns).order_by("name")).all()
 
 
-def _name(typed: str, but: UUID | None = None) -> str:
-    name = " ".join(typed.split())
-    if not name or len(name) > LONGEST_NAME or name.casefold() in FROZEN:
+def _names(typed: str | Mapping[str, str], but: CustomRole | None = None) -> I18n:
+    """The names as they are kept; one at least, and none that another role has in the same language."""
+    said = {first_locale(): typed} if isinstance(typed, str) else typed
+    kept = {**(but.name_i18n if but else {}), **{code: " ".join(name.split()) for code, name in said.items()}}
+    names = I18n({code: name for code, name in kept.items() if name})
+    if not names or any(len(name) > LONGEST_NAME or name.casefold() in FROZEN for name in names.values()):
         raise InvalidRole(gettext("Give the role a name of its own, of up to 60 letters."), field="name")
-    taken = select(CustomRole.id).where(CustomRole.name == name)
-    if db.session.scalar(taken if but is None else taken.where(CustomRole.id != but)):
-        raise Conflict(gettext("There is a role of that name already."), field="name")
-    return name
+    db.session.execute(codes.LOCK, {"key": f"{current_tenant_id()}role names"})
+    others = select(CustomRole.name_i18n)
+    for other in db.session.scalars(others if but is None else others.where(CustomRole.id != but.id)):
+        if any(other.get(code) == name for code, name in names.items()):
+            raise Conflict(gettext("There is a role of that name already."), field="name")
+    return names
 
 
 def _checked(reach: str, permissions: Collection[str]) -> list[str]:

@@ -27,6 +27,7 @@ from portal.identity.person import Person, StaffPost, Stranger, post_permissions
 from portal.kernel.authz import Permission
 from portal.kernel.books import plain
 from portal.kernel.errors import LookingOnly, PortalError
+from portal.kernel.model import I18n
 from portal.kernel.side import side_transaction
 from portal.settings import settings
 from portal.tenants.hosts import enter_tenant
@@ -50,15 +51,15 @@ SELECT s.id, s.user_id, s.auth_epoch, s.data, s.last_seen_at, s.idle_until, s.ex
        s.state, s.amr, s.proved_at, s.impersonator_id, clock_timestamp() AS now,
        u.welcomed_at IS NULL AND u.joined_at > clock_timestamp() - interval '30 days' AS newcomer,
        ARRAY(SELECT role FROM tenant_roles r WHERE r.tenant_id = s.tenant_id AND r.user_id = u.id) AS roles,
-       (SELECT coalesce(jsonb_object_agg(c.name, c.permissions), '{}')
+       (SELECT coalesce(jsonb_object_agg(c.id, c.permissions), '{}')
           FROM role_assignments a JOIN custom_roles c ON c.tenant_id = a.tenant_id AND c.id = a.role_id
          WHERE a.tenant_id = s.tenant_id AND a.user_id = u.id AND a.business_id IS NULL) AS custom,
-       (SELECT coalesce(jsonb_agg(jsonb_build_array(b.id, b.slug, b.name, f.role, f.location_id, f.permissions)
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(b.id, b.slug, b.name, f.role, f.location_id, f.permissions, f.names)
                                   ORDER BY b.name, f.role), '[]')
-          FROM (SELECT business_id, role, location_id, NULL::text[] AS permissions FROM business_staff
+          FROM (SELECT business_id, role, location_id, NULL::text[] AS permissions, NULL::jsonb AS names FROM business_staff
                  WHERE tenant_id = s.tenant_id AND user_id = u.id AND archived_at IS NULL
                  UNION ALL
-                SELECT a.business_id, c.name, a.location_id, c.permissions
+                SELECT a.business_id, c.id::text, a.location_id, c.permissions, c.name_i18n
                   FROM role_assignments a JOIN custom_roles c ON c.tenant_id = a.tenant_id AND c.id = a.role_id
                  WHERE a.tenant_id = s.tenant_id AND a.user_id = u.id AND a.business_id IS NOT NULL) f
           JOIN businesses b ON b.tenant_id = s.tenant_id AND b.id = f.business_id
@@ -180,8 +181,16 @@ def _person(row: Any) -> Person:
         roles=row.roles,
         custom=row.custom,
         staff=[
-            StaffPost(UUID(b), slug, name, role, UUID(loc) if loc else None, post_permissions(role, permissions))
-            for b, slug, name, role, loc, permissions in row.staff
+            StaffPost(
+                UUID(b),
+                slug,
+                name,
+                role,
+                UUID(loc) if loc else None,
+                post_permissions(role, permissions),
+                I18n(names or {}),
+            )
+            for b, slug, name, role, loc, permissions, names in row.staff
         ],
     )
 

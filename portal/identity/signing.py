@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from flask import request
+from flask import Response, abort, request
 from flask_babel import gettext
+from flask_login import current_user
 from webauthn import (
     generate_authentication_options,
     generate_registration_options,
@@ -49,6 +51,27 @@ class PasskeyRefused(PortalError):
     """The browser's answer does not fit: another host, an old question, an unknown key, or no finger shown."""
 
     code = "passkey.refused"
+
+
+def question(keys: Any, half: UUID | None, register: Callable[[], str | None]) -> Response:
+    """What a browser is asked to sign, as its form's `purpose` says: sign_in (for anybody), second, confirm or register.
+
+    `keys` is the module that knows the passkeys, of members or of operators; `half` whose half session this is; `register`
+    gives the question for a new passkey, None to whoever may make none. Anything else is 403.
+    """
+    purpose = request.form.get("purpose", SIGN_IN)
+    body: str | None = None
+    if purpose == SIGN_IN:
+        body = keys.to_sign_in(request.form.get("email", ""))
+    elif purpose == SECOND and half is not None:
+        body = keys.to_prove(purpose, half)
+    elif purpose == CONFIRM and current_user.is_authenticated:
+        body = keys.to_prove(purpose, current_user.id)
+    elif purpose == REGISTER:
+        body = register()
+    if body is None:
+        abort(403)
+    return Response(body, mimetype="application/json")
 
 
 @dataclass(frozen=True, slots=True)

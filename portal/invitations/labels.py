@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask import g
 from flask_babel import gettext
 
 from portal.identity import labels
@@ -25,5 +26,7 @@ def gives(row: Any) -> str:
     """What it gives: a membership, a way to sign in, a role and where."""
     if row.kind == "member":
         return gettext("To sign in") if row.member_id and row.state != "accepted" else gettext("Membership")
+    if row.kind == "owner":
+        return gettext("To answer for %(name)s", name=g.tenant.name)
     parts = [row.own_role or labels.role(row.role), row.business, row.place]
     return ", ".join(part for part in parts if part)

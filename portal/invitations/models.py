@@ -13,7 +13,8 @@ class Invitation(TenantOwned, Model):
     """A link that lets one person in, once, within a week (security.md 8).
 
     `target` is the only contact it can be accepted for. `member_id`: whose account it is about, from the beginning or
-    since it was accepted. A staff invitation gives `role`, a frozen one, or `role_id`, one of the tenant's own.
+    since it was accepted. A staff invitation gives `role`, a frozen one, or `role_id`, one of the tenant's own; that of an
+    owner, whom the operator named, gives them a way to sign in to the account that is theirs.
     `token_hash` is made when the link is sent; the link itself is kept nowhere.
     """
 
@@ -26,7 +27,7 @@ class Invitation(TenantOwned, Model):
         tenant_fk("business_locations", "location_id"),
         Index(None, "tenant_id", "created_at", "id"),
         Index(None, "tenant_id", "target_key"),
-        CheckConstraint("kind IN ('member','staff')", name="kind"),
+        CheckConstraint("kind IN ('member','staff','owner')", name="kind"),
         CheckConstraint("(kind = 'staff') = (role IS NOT NULL OR role_id IS NOT NULL)", name="gives"),
     )
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import g
+from flask_babel import gettext
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select, text
 
 from portal.extensions import db
@@ -97,5 +98,5 @@ def asked_already() -> ColumnElement[bool]:
 
 
 def inviter_name(row: Any) -> str:
-    """Who invites, as the invited person reads it: the person's name, else the circle's."""
-    return str(row.inviter or g.tenant.name)
+    """Who invites, as the invited person reads it: the person's name, else the circle's; an owner is named by the operator."""
+    return gettext("The operator of the portal") if row.kind == "owner" else str(row.inviter or g.tenant.name)

@@ -44,6 +44,7 @@ from portal.partners.service import add_staff
 from portal.web.locale import offered
 
 LIFE = timedelta(days=7)
+OWNER = "owner"  # to who answers for the tenant, by the operator alone
 GAP, SENDINGS = timedelta(seconds=60), 5
 _MINT = """
 UPDATE invitations SET token_hash = :hash
@@ -161,6 +162,41 @@ def invite(guest: Guest) -> UUID:
     return row.id
 
 
+def invite_owner(member_id: UUID) -> None:
+    """Inside a command of the operator's: the member who is to answer for the tenant gets a link by mail.
+
+    Every link that another owner, or they themselves, had before opens nothing any more.
+    """
+    withdraw_owners()
+    member, now = service.locked(member_id), sessions.real_now()
+    assert member.email is not None  # noqa: S101  the operator named them by it
+    row = Invitation(
+        id=new_id(),
+        kind=OWNER,
+        name=member.name,
+        channel=codes.EMAIL,
+        target=member.email,
+        target_key=codes.target_key(member.email),
+        locale=member.locale if member.locale in offered() else g.tenant.default_locale,
+        member_id=member.id,
+        created_at=now,
+        asked_at=now,
+        expires_at=now + LIFE,
+    )
+    db.session.add(row)
+    db.session.flush()
+    emit(InvitationAsked(invitation_id=row.id))
+
+
+def withdraw_owners() -> None:
+    """Inside a command of the operator's: no link that was sent to an owner opens anything any more."""
+    sent = select(Invitation).where(
+        Invitation.kind == OWNER, Invitation.used_at.is_(None), Invitation.withdrawn_at.is_(None)
+    )
+    for row in db.session.scalars(sent.with_for_update()):
+        row.withdrawn_at = sessions.real_now()
+
+
 @command("invitation.make_many")
 def invite_all(guests: Iterable[Guest]) -> tuple[int, int]:
     """Ask many at once, all or nothing; returns how many were asked, and how many refused meanwhile."""
@@ -200,8 +236,10 @@ def send_again(invitation_id: UUID) -> None:
 
 @command("invitation.withdraw")
 def withdraw(invitation_id: UUID) -> None:
-    """The link opens nothing any more. Raises `Conflict` when it was accepted before."""
+    """The link opens nothing any more. Raises `Conflict` when it was accepted before, or is the operator's to an owner."""
     row = _locked(invitation_id)
+    if row.kind == OWNER:
+        raise Conflict(gettext("The operator of the portal named the owner, and alone can name another."))
     if row.used_at:
         raise Conflict(gettext("The invitation was accepted already. Take the role away instead."))
     if row.withdrawn_at is None:

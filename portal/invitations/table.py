@@ -174,10 +174,15 @@ def _here(business_id: UUID | None) -> _Here:
             BusinessLocation.archived_at.is_(None)
         )
     )
-    own = db.session.execute(select(CustomRole.id, CustomRole.name, CustomRole.reach))
+    own = db.session.execute(select(CustomRole.id, CustomRole.name_i18n, CustomRole.reach))
     return _Here(
         shops,
         {(row.business_id, row.name.casefold()): row.id for row in rows},
-        {row.name.casefold(): row.id for row in own if business_id is None or row.reach == "business"},
+        {
+            name.casefold(): row.id
+            for row in own
+            if business_id is None or row.reach == "business"
+            for name in row.name_i18n.values()
+        },
         business_id,
     )

@@ -5,7 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, MetaData, Text, TypeDecorator, text
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    ForeignKeyConstraint,
+    MetaData,
+    Text,
+    TypeDecorator,
+    func,
+    text,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, registry, relationship
 from sqlalchemy.types import BigInteger, UserDefinedType, Uuid
@@ -39,6 +49,15 @@ class I18nText(TypeDecorator[I18n]):
 
     def process_result_value(self, value: dict[str, str] | None, dialect: Any) -> I18n | None:  # noqa: ARG002
         return None if value is None else I18n(value)
+
+
+def in_words(column: Any, locale: str, default: str = "") -> ColumnElement[str]:
+    """What `I18n.in_` says of a `*_i18n` column, in a query; such columns hold no empty texts."""
+    texts = type_coerce(column, JSONB)
+    wanted = dict.fromkeys((locale, locale.split("-")[0].split("_")[0], default, "en"))
+    said = (texts[code].astext for code in wanted if code)
+    any_ = func.jsonb_path_query_first(texts, text("'$.*'")).op("#>>", return_type=Text())(text("'{}'"))
+    return func.coalesce(*said, any_)
 
 
 class Xid8(UserDefinedType[str]):

@@ -27,10 +27,11 @@ SIDE_TABLES = {
 TABLE = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.I)
 
 
-def side_transaction(statement: str, parameters: dict[str, Any]) -> list[Any]:
+def side_transaction(statement: str, parameters: dict[str, Any], *, alone: str | None = None) -> list[Any]:
     """Run one write on one of `SIDE_TABLES` and commit it, whatever the command around it does.
 
-    Returns the rows of its RETURNING clause. Raises ValueError for any other table.
+    `alone` names a lock under which it runs: what others wrote under the same one is there already. Returns the rows of its
+    RETURNING clause. Raises ValueError for any other table.
     """
     named = TABLE.match(statement)
     if named is None or named[1] not in SIDE_TABLES:
@@ -41,6 +42,8 @@ def side_transaction(statement: str, parameters: dict[str, Any]) -> list[Any]:
             connection.execute(
                 text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(g.get("tenant_id") or "")}
             )
+            if alone is not None:
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": alone})
             result: Result[Any] = connection.execute(text(statement), parameters)
             return list(result) if getattr(result, "returns_rows", False) else []
     finally:

@@ -27,9 +27,8 @@ from portal.messages import mail
 from portal.messages.codes import send_codes, send_links, tell_old_contacts
 from portal.messages.facts import kyc_notices, purchase_notices, safety_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
-from portal.messages.invitations import send_guests, send_invitations
+from portal.messages.invitations import send_guests
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
-from portal.tenants.events import AdminInvited
 
 SAFETY = (PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked, MembersMerged, MembersParted, RoleChanged)
 
@@ -128,12 +127,6 @@ def email_safety(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 def tell_old_contact(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """The e-mail or phone that was replaced hears of it."""
     return tell_old_contacts(messages)
-
-
-@subscriber("messages.invite_admin", events=(AdminInvited,), transactional=False)
-def invite_admin(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
-    """The first admin's way in."""
-    return send_invitations(messages)
 
 
 @subscriber("messages.send_invitation", events=(InvitationAsked,), transactional=False)

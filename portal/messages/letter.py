@@ -15,7 +15,7 @@ from portal.kernel.outbox import Message
 from portal.messages.preferences import unsubscribe_token
 from portal.messages.texts import Text, text_of
 from portal.settings import settings
-from portal.tenants import brand, icons
+from portal.tenants import brand, domains, icons
 from portal.web.locale import locale_of
 
 _PAGE = Markup("""\
@@ -72,7 +72,8 @@ def write(
     said: Text, *, to: Address, locale: str, why: str, button: str = "", link: str = "", stop: str = ""
 ) -> EmailMessage:
     """A mail in the language being spoken; `link` of the button (the tenant's page of `said` unless given), `stop` is
-    the way out of further ones. Date and Message-ID are the caller's.
+    the way out of further ones. Date and Message-ID are the caller's. It comes from the tenant's own address while the
+    proof of its domain holds, else from the portal's, with answers to the tenant's.
     """
     tenant = g.tenant
     words = {
@@ -88,11 +89,13 @@ def write(
     own: Mapping[str, str] = tenant.settings.get("mail") or {}
     mail = EmailMessage()
     mail["Subject"] = _line(said.title)
-    mail["From"] = Address(
-        display_name=_line(own.get("from_name") or tenant.name), addr_spec=parseaddr(settings().MAIL_FROM)[1]
-    )
-    if own.get("reply_to"):
-        mail["Reply-To"] = address(own["reply_to"])
+    theirs = own.get("from_address") or ""
+    domain = domains.ascii_domain(theirs)
+    ascii_own = f"{theirs.rpartition('@')[0]}@{domain}" if theirs else ""
+    proved = bool(theirs) and domains.proved(domain) is not None
+    mail["From"] = address(ascii_own if proved else platform_address(), own.get("from_name") or tenant.name)
+    if answers := own.get("reply_to") or ("" if proved else ascii_own):
+        mail["Reply-To"] = address(answers)
     mail["To"] = to
     mail["Auto-Submitted"] = "auto-generated"  # no out-of-office answers
     if stop:
@@ -106,6 +109,11 @@ def write(
     mail.add_alternative(str(page), subtype="html", cte="quoted-printable")
     mail["Content-Language"] = locale  # last: setting the content takes headers of this family away
     return mail
+
+
+def platform_address() -> str:
+    """The portal's own address: it is on every envelope, and in the head where a tenant has none that is proved."""
+    return parseaddr(settings().MAIL_FROM)[1]
 
 
 def address(email: str, name: str = "") -> Address:

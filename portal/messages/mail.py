@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select
 
 from portal.extensions import db
 from portal.identity.models import User
@@ -27,7 +27,7 @@ from portal.messages.preferences import may_send
 from portal.messages.smtp import MailServer
 from portal.messages.texts import workflow_of
 from portal.messages.workflows import EMAIL
-from portal.tenants.limits import allowed
+from portal.tenants.limits import allowed, lock_key
 
 # No worker is at a mail for longer: a delivery ends after 60 s of the relay's 90, and then its next try must find it free.
 LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")) * 2 / 3)
@@ -36,13 +36,19 @@ PERMANENT = 500  # SMTP's 5xx: the same mail will be refused again
 Notices = Callable[[Sequence[Message]], list[dict[str, Any]]]
 
 _BEGIN = """
-INSERT INTO notification_states (tenant_id, id, message_id, member_id, channel, state)
-VALUES (:tenant, :id, :message, :member, :channel, 'sending')
+INSERT INTO notification_states (tenant_id, id, message_id, member_id, channel, state, reason)
+SELECT :tenant, :id, :message, :member, :channel, state, CASE state WHEN 'skipped' THEN 'limit' END
+  FROM (SELECT CASE WHEN cast(:most AS bigint) IS NULL THEN 'sending'
+                    WHEN (SELECT count(*) FROM notification_states
+                           WHERE tenant_id = :tenant AND channel = :channel AND state IN ('sent', 'sending')
+                             AND (message_id, member_id) <> (:message, :member)
+                             AND updated_at > clock_timestamp() - interval '1 day') < :most THEN 'sending'
+                    ELSE 'skipped' END AS state) AS decided
 ON CONFLICT (tenant_id, message_id, member_id, channel) DO UPDATE
-   SET state = 'sending', reason = NULL, attempts = notification_states.attempts + 1, updated_at = clock_timestamp()
+   SET state = excluded.state, reason = excluded.reason, attempts = notification_states.attempts + 1, updated_at = clock_timestamp()
  WHERE notification_states.state = 'failed'
     OR notification_states.state = 'sending' AND notification_states.updated_at <= clock_timestamp() - :lease
-RETURNING id
+RETURNING state
 """
 _END = """
 UPDATE notification_states SET state = :state, reason = :reason, updated_at = clock_timestamp()
@@ -88,10 +94,10 @@ def _people(ids: Sequence[UUID]) -> dict[UUID, Any]:
 
 
 def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: Any) -> None:
-    reason = "no_address" if not member.email else may_send(member.id, workflow_of(row["kind"]), EMAIL) or _too_many()
+    reason = "no_address" if not member.email else may_send(member.id, workflow_of(row["kind"]), EMAIL)
     db.session.rollback()
-    if not _begun(message, member):
-        return  # sent, or skipped for good, at an earlier try
+    if not _begun(message, member, most=None if reason else allowed("mails_a_day")):
+        return  # sent, or skipped for good: at an earlier try, or since it would be one more than a day may have
     if reason:
         _end(message, member, "skipped", reason)
         return
@@ -100,6 +106,7 @@ def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: 
     except AddressUnusable:
         _end(message, member, "skipped", "bad_address")
         return
+    db.session.rollback()  # the sender's proof was looked up
     try:
         server.send(mail)
         failpoint("after_send")
@@ -116,23 +123,15 @@ def _send(server: MailServer, message: Message, row: Mapping[str, Any], member: 
         _end(message, member, "sent", None)
 
 
-def _too_many() -> str | None:
-    """Why no more mails go out today, where the operator has set how many a day may."""
-    most = allowed("mails_a_day")
-    if most is None:
-        return None
-    sent = select(func.count()).where(
-        NotificationState.channel == EMAIL,
-        NotificationState.state == "sent",
-        NotificationState.updated_at > text("clock_timestamp() - interval '1 day'"),
+def _begun(message: Message, member: Any, *, most: int | None) -> bool:
+    """Whether this try may send; False when the mail has its end already. `most`: mails a day. Raises `StillSending`."""
+    began = side_transaction(
+        _BEGIN,
+        {**_key(message, member), "id": new_id(), "lease": LEASE, "most": most},
+        alone=None if most is None else lock_key("mails_a_day"),
     )
-    return "limit" if (db.session.scalar(sent) or 0) >= most else None
-
-
-def _begun(message: Message, member: Any) -> bool:
-    """Whether this try may send; False when the mail has its end already. Raises `StillSending`."""
-    if side_transaction(_BEGIN, {**_key(message, member), "id": new_id(), "lease": LEASE}):
-        return True
+    if began:
+        return bool(began[0].state == "sending")
     state = db.session.scalar(
         select(NotificationState.state).where(
             NotificationState.message_id == message.id,

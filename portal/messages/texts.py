@@ -8,7 +8,7 @@ from flask_babel import gettext, ngettext
 
 from portal.kernel.model import I18n
 from portal.kernel.money import format_amount
-from portal.web.locale import current
+from portal.web.locale import current, first_locale
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _looked_at(data: Data) -> Text:
 def _role(data: Data) -> Text:
     from portal.identity import labels
 
-    role = labels.role(str(data["role"]))
+    role = I18n(data.get("names") or {}).in_(current(), first_locale()) or labels.role(str(data["role"]))
     named = f"{role} · {data['business']}" if data["business"] else role
     title = {
         "given": gettext("You have a role: %(role)s", role=named),

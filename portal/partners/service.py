@@ -95,8 +95,12 @@ def archive_business(business_id: UUID, reason: str) -> None:
 
 @command("business.reopen")
 def reopen_business(business_id: UUID) -> None:
-    """Open a closed business again."""
+    """Open a closed business again; nothing happens to one that is open. Raises `LimitReached`."""
     business = _locked(business_id)
+    if business.archived_at is None:
+        journal().unchanged()
+        return
+    keep_within("businesses", _open_ones)
     business.archived_at = business.archived_by = None
     journal().about("business", business_id)
 

@@ -5,9 +5,12 @@ differs, since an operator belongs to no tenant.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pyotp
 from flask import current_app, request
 from flask_babel import gettext
@@ -110,24 +113,28 @@ def add_passkey(operator_id: UUID, answer: str, name: str) -> list[str]:
 
 def first_codes(operator_id: UUID) -> list[str]:
     """Recovery codes with the first factor; none where there were some, used ones too."""
-    with connected() as connection:
+    with _alone(operator_id) as connection:
         had = connection.execute(
             "SELECT 1 FROM operator_recovery_codes WHERE operator_id = %s LIMIT 1", (operator_id,)
         ).fetchone()
-    return [] if had else renew(operator_id)
+        return [] if had else _renewed(connection, operator_id)
 
 
 def renew(operator_id: UUID) -> list[str]:
     """Ten new recovery codes; the old ones open nothing any more."""
+    with _alone(operator_id) as connection:
+        return _renewed(connection, operator_id)
+
+
+def _renewed(connection: Any, operator_id: UUID) -> list[str]:
     made = made_codes()
-    with connected() as connection:
-        connection.execute("DELETE FROM operator_recovery_codes WHERE operator_id = %s", (operator_id,))
-        for code in made:
-            connection.execute(
-                "INSERT INTO operator_recovery_codes (code_hash, operator_id) VALUES (%s, %s)",
-                (_hash(operator_id, code), operator_id),
-            )
-    audit.note("operator.renew_codes", operator_id)
+    connection.execute("DELETE FROM operator_recovery_codes WHERE operator_id = %s", (operator_id,))
+    for code in made:
+        connection.execute(
+            "INSERT INTO operator_recovery_codes (code_hash, operator_id) VALUES (%s, %s)",
+            (_hash(operator_id, code), operator_id),
+        )
+    audit.write(connection, "operator.renew_codes", operator_id)
     return made
 
 
@@ -145,9 +152,7 @@ def remove(operator_id: UUID, passkey_id: UUID | None = None) -> None:
 
     Raises `NotFound`, and `StillRequired` for the last one where every operator must have one.
     """
-    with connected() as connection:
-        # one at a time, so that of two that are the last two one stays where one is required
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"operator {operator_id}",))
+    with _alone(operator_id) as connection:
         if passkey_id is None:
             gone = connection.execute(
                 "DELETE FROM operator_factors WHERE operator_id = %s RETURNING NULL AS name", (operator_id,)
@@ -170,6 +175,16 @@ def remove(operator_id: UUID, passkey_id: UUID | None = None) -> None:
             connection.execute("DELETE FROM operator_recovery_codes WHERE operator_id = %s", (operator_id,))
     shown = {"kind": APP} if passkey_id is None else {"kind": PASSKEY, "name": gone.name}
     audit.note("operator.remove_factor", operator_id, **shown)
+
+
+@contextmanager
+def _alone(operator_id: UUID) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction that no other of the operator's factors and codes runs beside: of two factors that are the last two
+    one stays where one is required, and of two first ones one brings the codes.
+    """
+    with connected() as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"operator {operator_id}",))
+        yield connection
 
 
 def prove(operator_id: UUID, way: str, typed: str) -> None:

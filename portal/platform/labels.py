@@ -26,6 +26,7 @@ def action(name: str) -> str:
         "operator.add_factor": gettext("added a second factor"),
         "operator.remove_factor": gettext("removed a second factor"),
         "operator.renew_codes": gettext("made new recovery codes"),
+        "operator.end_sessions": gettext("signed other devices out"),
         "operator.sign_out": gettext("signed out"),
     }
     return words.get(name, name)

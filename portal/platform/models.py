@@ -29,8 +29,12 @@ class OperatorSession(Model):
     __table_args__ = (CheckConstraint("state IN ('half','full')", name="state"),)
 
     token_hash: Mapped[str] = mapped_column(primary_key=True, info=pii("keep:secret"))
+    id: Mapped[UUID] = mapped_column(default=new_id, unique=True)
     operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id", ondelete="CASCADE"), index=True)
+    user_agent: Mapped[str] = mapped_column(info=pii("keep:staff of the operator"))
+    ip: Mapped[str] = mapped_column(info=pii("keep:staff of the operator"))
     created_at: Mapped[datetime] = recorded_at()
+    last_seen_at: Mapped[datetime] = recorded_at()
     idle_until: Mapped[datetime]
     expires_at: Mapped[datetime]
     state: Mapped[str] = mapped_column(server_default="full", info=pii("keep:technical"))

@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from flask import Response, abort, flash, g, make_response, redirect, request, url_for
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from portal.identity import onward, signing, stepup
+from portal.identity import devices, onward, signing, stepup
 from portal.identity import sessions as cookies
 from portal.identity.access import WrongCredentials
 from portal.identity.factors import PASSKEY, PASSWORD, RECOVERY
@@ -107,19 +107,10 @@ def sign_in_by_passkey() -> Any:
 @platform.route("/passkeys/options", methods=["POST"], permission=PUBLIC)
 @limited(TRIES_AN_ADDRESS)
 def passkey_options() -> Response:
-    """What a browser is asked to sign: `purpose` is sign_in (for anybody), second, confirm or register."""
-    purpose = request.form.get("purpose", signing.SIGN_IN)
-    if purpose == signing.SIGN_IN:
-        body = passkeys.to_sign_in(request.form.get("email", ""))
-    elif purpose == signing.SECOND and g.get("half"):
-        body = passkeys.to_prove(purpose, g.half.id)
-    elif purpose == signing.CONFIRM and current_user.is_authenticated:
-        body = passkeys.to_prove(purpose, current_user.id)
-    elif purpose == signing.REGISTER and _enrolling():
-        body = passkeys.to_register(g.operator_session)
-    else:
-        abort(403)
-    return Response(body, mimetype="application/json")
+    """What a browser is asked to sign."""
+    half = g.get("half")
+    new = lambda: passkeys.to_register(g.operator_session) if _enrolling() else None  # noqa: E731
+    return signing.question(passkeys, half.id if half else None, new)
 
 
 @platform.route("/second/new", permission=HALF)
@@ -193,7 +184,7 @@ def confirm() -> Any:
 
 @platform.route("/account", permission=Permission.OPERATORS_READ)
 def account() -> Any:
-    """One's own second factors."""
+    """One's own second factors, and where one is signed in."""
     has = bool(factors.ways(current_user.id))
     return render(
         "platform/account.html",
@@ -202,7 +193,26 @@ def account() -> Any:
         app=factors.has_app(current_user.id),
         left=factors.left(current_user.id) if has else 0,
         required=factors.required(),
+        sessions=sessions.open_ones(current_user.id),
+        here=g.operator_session.session_id,
+        devices=devices,
     )
+
+
+@platform.route("/account/sessions/<uuid:session_id>/end", methods=["POST"], permission=Permission.OPERATORS_READ)
+def end_session(session_id: UUID) -> Any:
+    """Sign one browser out."""
+    sessions.end(current_user.id, session_id)
+    flash(gettext("That device is signed out."))
+    return redirect(url_for("platform.account"), code=303)
+
+
+@platform.route("/account/sessions/end", methods=["POST"], permission=Permission.OPERATORS_READ)
+def end_other_sessions() -> Any:
+    """Sign every other browser out."""
+    count = sessions.end_others(current_user.id, g.operator_session.session_id)
+    flash(ngettext("%(num)s device is signed out.", "%(num)s devices are signed out.", count))
+    return redirect(url_for("platform.account"), code=303)
 
 
 @platform.route("/account/codes", methods=["POST"], permission=Permission.OPERATORS_READ)

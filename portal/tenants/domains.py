@@ -160,6 +160,45 @@ def all_of_tenant() -> list[dict[str, Any]]:
     ]
 
 
+def proved(domain: str) -> str | None:
+    """The host of the acting tenant by which a domain is its own: itself, or one above it; None where none is proved now.
+
+    A proof ends when its claim is given up, and when the DNS was asked once more and did not carry it; name servers that
+    did not answer end nothing. `domain` is in ASCII, in lower case.
+    """
+    holds = DomainClaim.failure.is_(None) | (DomainClaim.failure == "unreachable")
+    found = db.session.execute(_covering(domain).where(holds).limit(1)).one_or_none()
+    return found.host if found else None
+
+
+def _covering(domain: str) -> Any:
+    labels = domain.split(".")
+    above = [".".join(labels[n:]) for n in range(len(labels) - 1)]
+    return select(DomainClaim.id, DomainClaim.host).where(DomainClaim.host.in_(above), DomainClaim.state == "verified")
+
+
+def mail_names() -> list[str]:
+    """The hosts that mails may come from, as people write them."""
+    claims = select(DomainClaim.host).where(DomainClaim.state == "verified").order_by(DomainClaim.host)
+    return [shown(host) for host in db.session.scalars(claims) if proved(host)]
+
+
+def recheck_senders() -> None:
+    """Ask the DNS again about the domain that the tenant's mails come from."""
+    own: str = (g.tenant.settings.get("mail") or {}).get("from_address") or ""
+    for claim_id in db.session.scalars(_covering(ascii_domain(own))).all() if own else ():
+        verify(claim_id)
+
+
+def ascii_domain(address: str) -> str:
+    """The domain of a mail address as the DNS and a mail's head have it."""
+    domain = address.rpartition("@")[2]
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        return domain
+
+
 def _locked(claim_id: UUID) -> DomainClaim:
     row = db.session.scalars(select(DomainClaim).where(DomainClaim.id == claim_id).with_for_update()).one_or_none()
     if row is None:

@@ -4,8 +4,13 @@ from collections.abc import Callable
 
 from flask import g
 from flask_babel import gettext, lazy_gettext
+from sqlalchemy import text
 
+from portal.extensions import db
 from portal.kernel.errors import PortalError
+from portal.kernel.tenancy import current_tenant_id
+
+LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 
 LIMITS = {  # key in `tenants.limits` → its name for the operator
     "members": lazy_gettext("Members"),
@@ -29,7 +34,23 @@ def allowed(what: str) -> int | None:
 
 
 def keep_within(what: str, count: Callable[[], int], more: int = 1) -> None:
-    """Refuse `more` of something above the limit. Raises `LimitReached`. Two at the same moment may both pass."""
+    """Inside a command: refuse `more` of something above the limit. Raises `LimitReached`.
+
+    Where there is a limit, whatever adds to the same thing of the same tenant waits until this transaction has ended, so
+    that `count` sees all that was added before; nothing else waits, and without a limit nothing does.
+    """
+    if allowed(what) is not None:
+        db.session.execute(LOCK, {"key": lock_key(what)})
+    refuse_full(what, count, more)
+
+
+def lock_key(what: str) -> str:
+    """The name of the lock under which this limit of the acting tenant is counted."""
+    return f"limit:{current_tenant_id()}:{what}"
+
+
+def refuse_full(what: str, count: Callable[[], int], more: int = 1) -> None:
+    """Refuse `more` of something early, before work that `keep_within` would refuse at its end. Raises `LimitReached`."""
     most = allowed(what)
     if most is not None and count() + more > most:
         words = {

@@ -13,10 +13,9 @@ from flask_babel import gettext
 from sqlalchemy import select, text
 
 from portal.extensions import db
-from portal.kernel.commands import command, emit, journal
+from portal.kernel.commands import command, journal
 from portal.kernel.errors import Conflict
 from portal.kernel.tenancy import current_tenant_id
-from portal.tenants.events import AdminInvited
 
 ROLE = "tenant_owner"  # as a notice calls it; it is no role in the list of roles
 _SET = text("SELECT platform.set_owner(:member)")
@@ -61,7 +60,7 @@ def change_owner(email: str, *, keep: bool) -> tuple[UUID, UUID | None]:
     from portal.identity import queries, roles, service
     from portal.identity.contacts import clean_email
     from portal.identity.models import TenantRole
-    from portal.invitations.service import signs_in
+    from portal.invitations.service import invite_owner, signs_in, withdraw_owners
 
     mail = clean_email(email)
     former = db.session.scalar(text(_GET + " FOR UPDATE"), {"tenant": current_tenant_id()})
@@ -97,7 +96,9 @@ def change_owner(email: str, *, keep: bool) -> tuple[UUID, UUID | None]:
         if former is not None:
             _release(former, keep=keep)
     if arriving:
-        emit(AdminInvited(member_id=member_id, opened=False))
+        invite_owner(member_id)
+    else:
+        withdraw_owners()
     journal().about("tenant", current_tenant_id())
     return member_id, former
 

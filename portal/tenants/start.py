@@ -9,32 +9,21 @@ from typing import Any
 from uuid import UUID
 
 from flask import g
-from flask_babel import gettext
-from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from sqlalchemy import text
 
 from portal.extensions import db
 from portal.kernel import money
-from portal.kernel.commands import command, emit, journal
-from portal.kernel.errors import NotFound, PortalError
+from portal.kernel.commands import command, journal
 from portal.kernel.failpoint import failpoint
 from portal.kernel.tenancy import current_tenant_id, tenant_scope
-from portal.settings import MAIN, settings
+from portal.settings import MAIN
 from portal.tenants import hosts, starters
-from portal.tenants.events import AdminInvited
 from portal.tenants.owner import name_owner, own
 from portal.tenants.service import create_tenant
 from portal.web.locale import spoken_in
 
-INVITATION_DAYS = 7
 _OPENING = text("SELECT opening FROM tenants WHERE id = :id AND status = 'opening' FOR UPDATE")
 _SETTINGS = text("UPDATE tenants SET settings = settings || cast(:settings AS jsonb) WHERE id = :id")
-
-
-class InvitationUsed(PortalError):
-    """The link is old, forged, or its account has its password already."""
-
-    code, status = "admin.invitation_used", 410
 
 
 def open_tenant(
@@ -106,6 +95,7 @@ def _furnish() -> None:
     """Tiers, a first business, roles, texts, the first admin and their invitation: all of it or nothing."""
     from portal.identity.roles import create_role, grant_role
     from portal.identity.service import register_member
+    from portal.invitations.service import invite_owner
     from portal.loyalty.service import create_default_program
     from portal.partners.service import add_staff, create_business
 
@@ -131,7 +121,7 @@ def _furnish() -> None:
             slug="main", name=plan["business"], category=starter.business, currency=tenant.currency
         )
     for role in starter.roles:
-        create_role(spoken_in(role.name, [tenant.default_locale])[tenant.default_locale], role.reach, role.permissions)
+        create_role(spoken_in(role.name, tenant.locales), role.reach, role.permissions)
     _put_settings({**starters.settings_of(starter, tuple(tenant.locales)), "first_steps": "open"})
     if plan.get("admin"):
         member_id = register_member(
@@ -145,7 +135,7 @@ def _furnish() -> None:
         if business_id:
             add_staff(business_id, member_id, "owner")
         own(member_id)
-        emit(AdminInvited(member_id=member_id))
+        invite_owner(member_id)
     db.session.execute(text("SELECT platform.finish_opening()"))
     journal().note("tenants", tenant_id, ["status"])
     journal().about("tenant", tenant_id)
@@ -159,42 +149,3 @@ def _put_settings(values: dict[str, Any]) -> None:
 def left_open() -> list[UUID]:
     """Tenants that a process died over, on every primary that answers."""
     return [tenant_id for tenant_id, _ in hosts.tenants_that_answer("status = 'opening'")[0]]
-
-
-def invitation(member_id: UUID) -> str:
-    """The address at which the first admin chooses a password; good for a week, and until it is used."""
-    return f"/begin/{_signer().dumps(str(member_id))}"
-
-
-def invited(token: str) -> UUID:
-    """The member behind an invitation that is still good. Raises `InvitationUsed`."""
-    try:
-        member_id = UUID(_signer().loads(token, max_age=INVITATION_DAYS * 86_400))
-    except (BadSignature, SignatureExpired, ValueError):
-        member_id = None
-    waiting = text("SELECT 1 FROM users WHERE tenant_id = :t AND id = :id AND password_hash IS NULL")
-    values = {"t": current_tenant_id(), "id": member_id}
-    if member_id is None or db.session.execute(waiting, values).one_or_none() is None:
-        raise InvitationUsed(
-            gettext("This invitation was used or is older than a week. Sign in, or ask the operator for a new one.")
-        )
-    return member_id
-
-
-@command("admin.begin")
-def begin(token: str, password: str) -> UUID:
-    """The first admin chooses a password; once. Raises `InvitationUsed`, `passwords.WeakPassword`."""
-    from portal.identity.service import locked, set_password
-
-    try:
-        member = locked(invited(token))
-    except NotFound:
-        raise InvitationUsed from None
-    invited(token)  # once more, now that nobody else can take it
-    set_password(member.id, password)
-    journal().about("member", member.id)
-    return member.id
-
-
-def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(settings().SECRET_KEY, salt=f"begin/{current_tenant_id()}")

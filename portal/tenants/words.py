@@ -97,6 +97,7 @@ def _label(path: str) -> str:
         "settings.banner.to": gettext("Last day"),
         "settings.banner.audience": gettext("Who sees it"),
         "settings.mail.from_name": gettext("Name of the sender"),
+        "settings.mail.from_address": gettext("Address of the sender"),
         "settings.mail.reply_to": gettext("Address for answers"),
         "settings.currencies.first": gettext("Shown first"),
     }

@@ -83,6 +83,12 @@ def direction() -> str:
     return spoken.text_direction if spoken else "ltr"
 
 
+def first_locale() -> str:
+    """The acting tenant's first language; English where nobody acts for one."""
+    tenant = g.get("tenant")
+    return tenant.default_locale if tenant else "en"
+
+
 def in_cyrillic() -> bool:
     """Whether the language being spoken is written in Cyrillic letters, by the first letter of its own name."""
     return unicodedata.name(language_name(current())[0], "").startswith("CYRILLIC")

@@ -54,7 +54,6 @@ PUBLIC = {
     "telegram.join",
     "telegram.hook",
     "tenants.brand",
-    "tenant_welcome.begin",
     "tenant_icons.icon",
     "tenant_icons.picture",
     "legal.show",

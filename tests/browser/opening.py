@@ -50,9 +50,10 @@ def open_and_sell(people: People, *, ops: str, email: str, password: str, slug: 
     now("open")
 
     owner = people.window(host, "desk")
-    owner.goto(path_in(people.mail(f"ada@{slug}.example"), "begin"))
-    owner.fill("#begin-form [name=password]", WORDS)
-    owner.click("#begin-form button[type=submit]")
+    owner.goto(path_in(people.mail(f"ada@{slug}.example"), "invite"))
+    owner.fill("#accept [name=password]", WORDS)
+    owner.check("#accept [name=agreed]")
+    owner.click("#accept button[type=submit]")
     owner.wait_for_url(re.compile("/admin$"))
     now("owner")
 

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from flask_babel import force_locale
 from sqlalchemy import select
 
 from portal.extensions import db
@@ -10,6 +11,7 @@ from portal.identity import roles
 from portal.identity.models import CustomRole, RoleAssignment, TenantRole
 from portal.kernel.audit import AuditEntry
 from portal.kernel.authz import Permission as P
+from portal.kernel.errors import Conflict
 from portal.partners import keys, service
 from tests.cast import ALICE, BOB, BOOKS, CAFE, CIRCLE, ED, EVE, FRANK, GLOBEX, IRINA, OLGA, SAM
 
@@ -202,7 +204,7 @@ def test_what_is_no_role_is_refused(acting, name, reach, permissions):
 
 def test_a_role_is_made_changed_and_removed_on_its_page(sign_in, seen_by):
     olga = sign_in(OLGA)
-    form = {"name": "Auditor", "permissions": ["audit.read"]}
+    form = {"name_en": "Auditor", "permissions": ["audit.read"]}
     assert olga.submit(f"{PAGE}/new", form="role-form", **form).status_code == 303
     again = olga.submit(f"{PAGE}/new", form="role-form", **form)
     assert again.status_code == 422
@@ -213,12 +215,61 @@ def test_a_role_is_made_changed_and_removed_on_its_page(sign_in, seen_by):
     assert olga.submit(PAGE, form="grant-form", who=EVE.email, role=str(role)).status_code == 303
     with seen_by(CIRCLE) as session:
         assert session.scalars(select(RoleAssignment.user_id)).all() == [EVE.id]
-    changed = {"name": "Reader", "permissions": ["audit.read", "tiers.read"]}
+    changed = {"name_en": "Reader", "permissions": ["audit.read", "tiers.read"]}
     assert olga.submit(f"{PAGE}/{role}", form="role-form", **changed).status_code == 303
     assert olga.post(f"{PAGE}/{role}/end").status_code == 303
     with seen_by(CIRCLE) as session:
         assert session.scalars(select(RoleAssignment.id)).all() == []
     assert olga.get(f"{PAGE}/{role}").status_code == 404
+
+
+def test_everybody_reads_the_name_of_a_role_in_their_language(sign_in, open_for, seen_by, deliver):
+    """ACH-7: on the admin's page, at the desk, on the member's page, in what the person is told, and in what they may choose.
+
+    Seen red with the name of the first language kept in the event.
+    """
+    olga, irina = sign_in(OLGA), sign_in(IRINA)
+    names = {"name_en": "Shift lead", "name_ru": "Старший смены"}
+    olga.submit(f"{PAGE}/new?reach=business", form="role-form", permissions=["desk.read"], **names)
+    with seen_by(CIRCLE) as session:
+        role = session.scalars(select(CustomRole.id)).one()
+    assert olga.submit(PAGE, form="grant-form", who=EVE.email, role=str(role), business=str(CAFE.id)).status_code == 303
+    deliver()
+    eve = open_for(EVE)
+    pages = (
+        (olga, PAGE),
+        (olga, f"/admin/members/{EVE.id}"),
+        (irina, "/desk/cafe/staff"),
+        (eve, "/me/notifications"),
+        (eve, "/me/more"),
+    )
+    for locale, word, other in (("en", "Shift lead", "Старший смены"), ("ru", "Старший смены", "Shift lead")):
+        for browser, page in pages:
+            browser.post("/language", data={"locale": locale})
+            text = browser.get(page).text
+            assert word in text, (locale, page)
+            assert other not in text, (locale, page)
+
+
+def test_a_name_is_one_roles_in_each_language_and_stays_in_one_that_is_not_shown(acting):
+    with acting(CIRCLE, OLGA):
+        lead = roles.create_role({"en": "Lead", "ru": "Старший", "de": "Leitung"}, "tenant", ["tiers.read"])
+        for names in ({"en": "Lead"}, {"en": "Chief", "ru": " Старший "}):
+            with pytest.raises(Conflict):
+                roles.create_role(names, "tenant", ["tiers.read"])
+        with pytest.raises(roles.InvalidRole):
+            roles.create_role({"en": "Chief", "ru": "admin"}, "tenant", ["tiers.read"])
+        roles.update_role(lead, {"en": "Head", "ru": ""}, ["tiers.read"])
+        (kept,) = roles.custom_roles()
+        assert kept.name_i18n == {"en": "Head", "de": "Leitung"}
+
+
+@pytest.mark.parametrize("names", [{"ru": "А", "en": "B"}, {"en": "B", "de": "C"}, {"de": "C"}, {"pt": "D", "de": "C"}])
+def test_a_query_finds_the_name_that_a_page_shows(acting, names):
+    with acting(CIRCLE, OLGA), force_locale("ru"):
+        roles.create_role(names, "tenant", ["tiers.read"])
+        one = db.session.scalars(select(CustomRole)).one()
+        assert db.session.scalar(select(CustomRole.name)) == one.name
 
 
 def test_the_signed_in_person_is_still_one_statement(sign_in, statements):

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pyotp
 import pytest
 
+from portal.identity.factors import RECOVERY
+from portal.platform import factors
 from tests.cast import OPERATOR_EMAIL
 from tests.platform.test_operator import OPS, PAGES, SECRET, ask, enter
 
@@ -146,6 +148,24 @@ def test_a_recovery_code_opens_once(visitor, inside):
         answer = browser.submit("/second?way=recovery", form="proof", code=codes[0].upper())
         assert answer.status_code == expected
     assert ask("SELECT count(*) FROM operator_recovery_codes WHERE used_at IS NULL") == [(9,)]
+
+
+def test_two_first_factors_at_once_bring_one_set_of_codes(app, operator):
+    """2FA-1: exactly one answer shows ten codes, and each of them opens. Seen red without the lock of `first_codes`."""
+    start = threading.Barrier(8)
+
+    def first():
+        with app.test_request_context():
+            start.wait()
+            return factors.first_codes(operator)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [made.result() for made in [pool.submit(first) for _ in range(8)]]
+    (shown,) = (codes for codes in answers if codes)
+    with app.app_context():
+        assert factors.left(operator) == len(shown) == 10
+        for code in shown:
+            factors.prove(operator, RECOVERY, code)
 
 
 def test_guessing_is_held_back(visitor, inside):

@@ -59,7 +59,7 @@ KEPT = {  # form.field → who types it on which page, what else the form holds,
     "profile.name": (ALICE, "/me/profile", {"locale": "en", "timezone": ""}, 200, "SELECT name FROM users", "/me/profile"),
     "purchase-form.receipt_number": (BOB, f"/till/cafe/members/{ALICE.id}", {"amount": "10{n}"}, 100, "SELECT receipt_number FROM purchases", None),
     "refund-form.reason": (CAROL, "/desk/cafe/purchases/{sold}", {"amount": "1"}, 200, "SELECT reason FROM purchase_refunds", "/desk/cafe/purchases/{sold}"),
-    "role-form.name": (OLGA, "/admin/roles/new", {"permissions": "tiers.read"}, 60, "SELECT name FROM custom_roles", "/admin/roles"),
+    "role-form.name_en": (OLGA, "/admin/roles/new", {"permissions": "tiers.read"}, 60, "SELECT name_i18n->>'en' FROM custom_roles", "/admin/roles"),
     "settings-form.name": (OLGA, "/admin/settings", AS_IT_IS, 60, "SELECT name FROM tenants", "/admin/settings"),
     "texts-form.sender": (OLGA, "/admin/settings/texts", {}, 60, "SELECT settings->'mail'->>'from_name' FROM tenants", "/admin/settings/texts"),
     "texts-form.text-en": (OLGA, "/admin/settings/texts", {}, 200, "SELECT settings->'banner'->'text'->>'en' FROM tenants", "/admin/settings/texts"),
@@ -81,7 +81,7 @@ NAMES = {
     "profile.name",
 }  # nothing unseen in them (B3)
 LINES = {"about-form.about", "business-form.about-en", "business-form.about-ru", "legal-form.body-en", "legal-form.body-ru", "note.body", "write-note.body"}  # fmt: skip
-SPACED = {"key-form.name", "role-form.name"}  # names of things: spaces of every kind count as one
+SPACED = {"key-form.name", "role-form.name_en"}  # names of things: spaces of every kind count as one
 HELD = {  # fields held to a form, and texts of an act that is done once: refused or read, never a defect
     "about-form.handle": (ALICE, "/me/about", {}),
     "add-passkey.name": (ALICE, "/me/security/second", {}),
@@ -117,7 +117,7 @@ HELD = {  # fields held to a form, and texts of an act that is done once: refuse
 }  # fmt: skip
 ELSEWHERE = {  # one of many alike, or proved where such things are
     r"tiers-form\.(rate|threshold)_\d", r"\w+-form\.amount", r"adjust\.amount", r"kyc-rules\.\w+",  # numbers, test_every_number.py
-    r"tiers-form\.name_[1-9]_\w\w", r"/me/security/methods/.*/name\.name", r"begin-form\.\w+",
+    r"tiers-form\.name_[1-9]_\w\w", r"/me/security/methods/.*/name\.name", r"role-form\.name_ru",
 }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from portal.identity.views.blueprints import identity
 from portal.kernel.authz import LOGIN, Permission, reachable
 from portal.kernel.errors import PortalError
 from portal.web.fragments import render
+from portal.web.locale import current as locale
+from portal.web.locale import first_locale
 from portal.web.lookup import get_or_404
 
 
@@ -51,7 +53,7 @@ def _rooms() -> list[Way]:
     """The tills and desks of a person's posts, and the admin's room."""
     ways = []
     for post in current_user.staff:
-        role = labels.role(post.role)
+        role = post.names.in_(locale(), first_locale()) or labels.role(post.role)
         if Permission.PURCHASES_CREATE in post.permissions and reachable("purchases_till.find"):
             ways.append(
                 Way(

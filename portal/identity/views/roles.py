@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from portal.extensions import db
 from portal.identity import labels
 from portal.identity import roles as service
-from portal.identity.forms import GrantForm, RoleForm
+from portal.identity.forms import GrantForm, RoleForm, role_form
 from portal.identity.models import CustomRole, RoleAssignment, TenantRole, User
 from portal.identity.queries import find_member
 from portal.identity.stepup import fresh_to_write
@@ -71,10 +71,10 @@ def end_assignment(assignment_id: UUID) -> Response:
 def new_role() -> Response:
     """A role of the circle's own: over the circle, or with `?reach=business` at a business."""
     kind = "business" if request.args.get("reach") == "business" else "tenant"
-    form = RoleForm(_offered(kind))
+    form = role_form(_offered(kind), {}, [])
     if request.method == "POST" and form.validate():
         try:
-            service.create_role(form.name.data or "", kind, form.permissions.data or [])
+            service.create_role(form.names, kind, form.permissions.data or [])
         except PortalError as refused:
             _put(form, refused)
         else:
@@ -90,10 +90,10 @@ def new_role() -> Response:
 def role(role_id: UUID) -> Response:
     """Change a role of the circle's own."""
     found = get_or_404(CustomRole, role_id)
-    form = RoleForm(_offered(found.reach), data={"name": found.name, "permissions": found.permissions})
+    form = role_form(_offered(found.reach), found.name_i18n, found.permissions)
     if request.method == "POST" and form.validate():
         try:
-            service.update_role(role_id, form.name.data or "", form.permissions.data or [])
+            service.update_role(role_id, form.names, form.permissions.data or [])
         except PortalError as refused:
             _put(form, refused)
         else:
@@ -145,8 +145,8 @@ def _give(form: GrantForm, member_id: UUID) -> None:
         service.assign(UUID(form.role.data), member_id, shop, location_id=place)
 
 
-def _put(form: Any, refused: PortalError) -> None:
-    field = form[refused.extra.get("field", "permissions")]
+def _put(form: RoleForm, refused: PortalError) -> None:
+    field = form.name_fields[0][1] if refused.extra.get("field") == "name" else form.permissions
     field.errors = [*field.errors, refused.message]
 
 

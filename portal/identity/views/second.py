@@ -134,19 +134,14 @@ def resume() -> Any:
 @identity.route("/passkeys/options", methods=["POST"], permission=PUBLIC)
 @limited(TRIES_AN_ADDRESS)
 def passkey_options() -> Response:
-    """What a browser is asked to sign: `purpose` is sign_in (for anybody), second, confirm or register."""
-    purpose = request.form.get("purpose", signing.SIGN_IN)
-    if purpose == signing.SIGN_IN:
-        body = passkeys.to_sign_in(request.form.get("email", ""))
-    elif purpose == signing.SECOND and g.get("half"):
-        body = passkeys.to_prove(purpose, g.half.user_id)
-    elif purpose == signing.CONFIRM and current_user.is_authenticated:
-        body = passkeys.to_prove(purpose, current_user.id)
-    elif purpose == signing.REGISTER and (user_id := enrolling()):
-        body = passkeys.to_register(db.session.scalars(select(User).where(User.id == user_id)).one())
-    else:
-        abort(403)
-    return Response(body, mimetype="application/json")
+    """What a browser is asked to sign."""
+    half = g.get("half")
+    return signing.question(passkeys, half.user_id if half else None, _to_register)
+
+
+def _to_register() -> str | None:
+    user_id = enrolling()
+    return passkeys.to_register(db.session.scalars(select(User).where(User.id == user_id)).one()) if user_id else None
 
 
 @identity.route("/login/passkey", methods=["POST"], permission=PUBLIC)

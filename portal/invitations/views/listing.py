@@ -33,6 +33,7 @@ def found(business_id: UUID | None = None) -> dict[str, Any]:
     return {
         "page": page,
         "labels": labels,
+        "inviter_name": queries.inviter_name,
         "states": [("", gettext("All")), *((s, labels.state(s)) for s in queries.STATES)],
     }
 

@@ -16,6 +16,7 @@ from portal.partners import queries, service
 from portal.partners.forms import BusinessForm, PlaceForm, ReasonForm, role_name
 from portal.partners.models import Business
 from portal.partners.views.blueprints import admin
+from portal.tenants.limits import LimitReached
 from portal.web import csv, paging
 from portal.web.fragments import render
 from portal.web.locale import offered
@@ -142,8 +143,12 @@ def create_closure(business_id: UUID) -> Response:
 def end_closure(business_id: UUID) -> Response:
     """Open it again."""
     shop = get_or_404(Business, business_id)
-    service.reopen_business(business_id)
-    flash(gettext("%(name)s is open again.", name=shop.name))
+    try:
+        service.reopen_business(business_id)
+    except LimitReached as refused:
+        flash(refused.message, "error")
+    else:
+        flash(gettext("%(name)s is open again.", name=shop.name))
     return _to(business_id)
 
 

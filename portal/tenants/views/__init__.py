@@ -1,4 +1,4 @@
-"""A tenant's look, its settings, its legal pages and addresses, and how its first admin comes in."""
+"""A tenant's look, its settings, its legal pages and addresses."""
 
 from portal.tenants.views.addresses import addresses
 from portal.tenants.views.brand import brand_admin
@@ -8,7 +8,6 @@ from portal.tenants.views.plan import plan
 from portal.tenants.views.settings import admin, blueprint
 from portal.tenants.views.texts import announcements, texts
 from portal.tenants.views.versions import versions
-from portal.tenants.views.welcome import welcome
 
 __all__ = [
     "addresses",
@@ -22,5 +21,4 @@ __all__ = [
     "plan",
     "texts",
     "versions",
-    "welcome",
 ]

@@ -107,5 +107,10 @@ def _back() -> Response:
 
 def _page(form: DomainForm, status: int = 200) -> Response:
     return render(
-        "tenants/domains.html", form=form, act=ActForm(formdata=None), rows=domains.all_of_tenant(), status=status
+        "tenants/domains.html",
+        form=form,
+        act=ActForm(formdata=None),
+        rows=domains.all_of_tenant(),
+        said=domains.said,
+        status=status,
     )

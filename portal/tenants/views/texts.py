@@ -1,6 +1,7 @@
 """The greeting at the door, the announcement on top of people's pages, and whom mails of the tenant come from."""
 
 from datetime import date
+from email.utils import parseaddr
 from typing import Any
 
 from flask import flash, g, redirect, request, session, url_for
@@ -11,10 +12,12 @@ from wtforms import DateField, Field, RadioField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Email, Length, Optional, StopValidation
 
+from portal.identity.contacts import InvalidEmail, clean_email
 from portal.identity.onward import safe_path
 from portal.identity.stepup import fresh_to_write
 from portal.kernel.authz import LOGIN, Permission, PortalBlueprint
-from portal.tenants import hosts
+from portal.settings import settings
+from portal.tenants import domains, hosts
 from portal.tenants.announce import KEY
 from portal.tenants.change import ChangedMeanwhile, latest, update_tenant
 from portal.tenants.forms import SeenForm
@@ -43,6 +46,7 @@ class TextsForm(SeenForm):
         default="all",
     )
     sender = StringField(_l("Name of the sender"), [no_nul, Length(max=60)])
+    from_address = StringField(_l("Address of the sender"), [Optional(), no_nul, Length(max=254)])
     reply_to = StringField(
         _l("Address for answers"),
         [Optional(), no_nul, Length(max=254), Email(_l("Write an address like anna@example.com."))],
@@ -52,6 +56,22 @@ class TextsForm(SeenForm):
         """Not before the first day."""
         if field.data and self.begins.data and field.data < self.begins.data:
             raise StopValidation(gettext("The last day is before the first."))
+
+    def validate_from_address(self, field: Field) -> None:
+        """Of a domain that is proved; what is kept already may stay, mails do without it meanwhile."""
+        if not field.data or field.data == _mail().get("from_address"):
+            return
+        try:
+            field.data = clean_email(field.data)
+        except InvalidEmail as error:
+            raise StopValidation(error.message) from error
+        if domains.proved(domains.ascii_domain(field.data)) is None:
+            raise StopValidation(
+                gettext(
+                    "Prove first that %(domain)s is yours: add it under Addresses. It need not be put into service.",
+                    domain=field.data.rpartition("@")[2],
+                )
+            )
 
 
 @announcements.route("/banner", methods=["POST"], permission=LOGIN)
@@ -76,7 +96,11 @@ def edit() -> Response:
         "to": form.ends.data.isoformat() if form.ends.data else None,
         "audience": form.audience.data,
     }
-    mail = {"from_name": form.sender.data or "", "reply_to": form.reply_to.data or ""}
+    mail = {
+        "from_name": form.sender.data or "",
+        "from_address": form.from_address.data or "",
+        "reply_to": form.reply_to.data or "",
+    }
     welcome = {code: text for code, text in words["welcome"].items() if text}
     own: dict[str, Any] = g.tenant.settings.get("texts") or {}
     greeting = {**{name: value for name, value in own.items() if name != "welcome"}, "welcome": welcome}
@@ -98,7 +122,7 @@ def preview() -> Response:
 
 def _stored() -> TextsForm:
     kept: dict[str, Any] = g.tenant.settings.get(KEY) or {}
-    mail: dict[str, str] = g.tenant.settings.get("mail") or {}
+    mail = _mail()
     return TextsForm(
         data={
             "seen": str(latest()),
@@ -106,9 +130,14 @@ def _stored() -> TextsForm:
             "ends": date.fromisoformat(kept["to"]) if kept.get("to") else None,
             "audience": kept.get("audience", "all"),
             "sender": mail.get("from_name", ""),
+            "from_address": mail.get("from_address", ""),
             "reply_to": mail.get("reply_to", ""),
         }
     )
+
+
+def _mail() -> dict[str, str]:
+    return g.tenant.settings.get("mail") or {}
 
 
 def _languages() -> list[str]:
@@ -136,4 +165,18 @@ def _line(field: str) -> str:
 def _page(
     form: TextsForm, words: dict[str, dict[str, str]], *, told: str = "", status: int = 200, fragment: str = "main"
 ) -> Response:
-    return render("tenants/texts.html", fragment=fragment, form=form, words=words, told=told, status=status)
+    ours = parseaddr(settings().MAIL_FROM)[1]
+    kept = _mail().get("from_address")
+    return render(
+        "tenants/texts.html",
+        fragment=fragment,
+        form=form,
+        words=words,
+        told=told,
+        ours=ours,
+        ours_domain=domains.ascii_domain(ours),
+        proved=domains.mail_names(),
+        kept=kept,
+        lost=bool(kept) and domains.proved(domains.ascii_domain(str(kept))) is None,
+        status=status,
+    )
