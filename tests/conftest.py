@@ -260,13 +260,16 @@ def visitor(app):
 
 @pytest.fixture
 def sign_in(app):
-    """A browser with a session of this person: `sign_in(ALICE).get("/me")`; `at=` opens another tenant's host with it."""
+    """A browser with a session of this person: `sign_in(ALICE).get("/me")`; `at=` opens another tenant's host with it.
+
+    `half=True` has shown the first factor only, `impersonator_id=` looks through this person's eyes.
+    """
     from portal.extensions import db
     from portal.identity.sessions import kind_of, open_session
     from portal.kernel import clock
     from portal.kernel.tenancy import tenant_scope
 
-    def sign_in(person, at=None):
+    def sign_in(person, at=None, **how):
         assert not has_app_context()
         csrf = secrets.token_hex(20)
         with app.app_context(), tenant_scope(person.tenant.id):
@@ -278,9 +281,10 @@ def sign_in(app):
                 user_agent="pytest",
                 ip="127.0.0.1",
                 now=clock.now(),
+                **how,
             )
             for row in db.session.new:
-                row.data = {"csrf_token": csrf}
+                row.data = {"csrf_token": csrf, "_fresh": False}  # as after the first page, which is then not kept anew
             db.session.commit()
             g.seeding = False
         client = CheckedClient(app, host=(at or person.tenant).host, csrf=csrf)

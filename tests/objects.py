@@ -1,11 +1,12 @@
 """One object for every address parameter: an own one, and one of another tenant that must not exist (D52)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, FOREIGN_CAFE, GLOBEX, MALLORY, TRENT, uid
+from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, FOREIGN_CAFE, GLOBEX, MALLORY, OLGA, TRENT, Someone, uid
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,10 @@ class Thing:
 
 
 def objects(seed) -> Mapping[str, Thing]:
-    """Make one row of each kind in both tenants and name them by their address parameter."""
+    """Make one row of each kind in both tenants and name them by their address parameter.
+
+    `endpoint parameter` names what only that address takes; `named` knows.
+    """
     rows = {}
     for tenant, member, shop, staff, offset in (
         (CIRCLE, EVE, CAFE, BOB, 1000),
@@ -45,7 +49,13 @@ def objects(seed) -> Mapping[str, Thing]:
         "page": Thing("terms"),
         "problem": Thing("not_found"),
         "number": Thing(_versions(seed)),
+        "leaving.take file_id": Thing(*(_packed(seed, *whose) for whose in ((CIRCLE, EVE), (GLOBEX, TRENT)))),
     }
+
+
+def named(things: Mapping[str, Thing], endpoint: str, parameters: Iterable[str]) -> dict[str, Thing]:
+    """What stands for each parameter in the address of this endpoint."""
+    return {name: things.get(f"{endpoint} {name}", things[name]) for name in parameters}
 
 
 def _purchase(seed, tenant, member, shop, staff, key):
@@ -173,6 +183,22 @@ def _file(seed, tenant, member, shop, staff, key):
     return key
 
 
+def _packed(seed, tenant, member):
+    """A member's own data, packed and not yet taken."""
+    import io
+    import zipfile
+
+    from portal.files import service
+    from portal.kernel.tenancy import tenant_scope
+    from portal.leaving.export import PURPOSE
+
+    made, later = io.BytesIO(), _now() + timedelta(days=1)
+    zipfile.ZipFile(made, "w").close()
+    made.seek(0)
+    with seed.app.app_context(), tenant_scope(tenant.id):
+        return service.store(made, "own.zip", PURPOSE, owner_id=member.id, expires_at=later, mime="application/zip")
+
+
 def _submission(seed, tenant, member, shop, staff, key):
     from portal.kyc.models import KycSubmission
 
@@ -287,19 +313,18 @@ def _role(seed, tenant, member, shop, staff, key):
 
 
 def _assignment(seed, tenant, member, shop, staff, key):
-    from portal.identity.models import RoleAssignment
+    from portal.identity.models import CustomRole, RoleAssignment
 
-    role = _role(seed, tenant, member, shop, staff, uid(key.int % 10_000 + 60_000))
-    seed(tenant, _made(RoleAssignment, id=key, role_id=role, user_id=_idle(seed, tenant)))
+    role = uid(key.int % 10_000 + 60_000)
+    seed(tenant, _made(CustomRole, id=role, name=str(role), reach="business", permissions=["purchases.read"]))
+    seed(tenant, _made(RoleAssignment, id=key, role_id=role, user_id=_idle(seed, tenant), business_id=shop.id))
     return key
 
 
 def _staff_row(seed, tenant, member, shop, staff, key):
     from portal.partners.models import BusinessStaff
 
-    seed(
-        tenant, _made(BusinessStaff, id=key, business_id=shop.id, user_id=member.id, role="manager", archived_at=_now())
-    )
+    seed(tenant, _made(BusinessStaff, id=key, business_id=shop.id, user_id=_idle(seed, tenant), role="cashier"))
     return key
 
 
@@ -352,7 +377,7 @@ def _posted(seed, tenant, member, shop, key, read):
         return read()
 
 
-def _idle(seed, tenant):
+def _idle(seed, tenant, **more):
     """Somebody whose rights no table of access looks at."""
     from portal.identity.models import User
     from portal.kernel.model import new_id
@@ -366,8 +391,56 @@ def _idle(seed, tenant):
         card_number=f"{key.int % 10**12:012d}",
         joined_at=_now(),
         joined_via="desk",
+        **more,
     )
     return seed(tenant, made).id
+
+
+def suspended(seed) -> Someone:
+    """An admin of the circle who is suspended."""
+    from portal.identity.models import TenantRole
+
+    key = _idle(seed, CIRCLE, suspended_at=_now(), suspended_reason="a test")
+    seed(CIRCLE, _made(TenantRole, user_id=key, role="admin"))
+    return replace(OLGA, id=key)
+
+
+def half_signed_in(seed):
+    """An admin of the circle who has a second factor."""
+    from portal.identity.models import TenantRole, TwoFactorMethod
+
+    key, now = _idle(seed, CIRCLE), _now()
+    app = {"kind": "totp", "name": "", "secret": b"-", "created_at": now, "confirmed_at": now}
+    seed(CIRCLE, _made(TenantRole, user_id=key, role="admin"), _made(TwoFactorMethod, user_id=key, **app))
+    return replace(OLGA, id=key)
+
+
+@contextmanager
+def bot(seed):
+    """The circle has a bot of its own."""
+    from portal.telegram.models import TelegramBot
+
+    made = {"bot_id": 77, "username": "circle_bot", "token": b"", "hook_hash": ""}
+    seed(CIRCLE, _made(TelegramBot, **made, connected_at=_now()))
+    yield
+
+
+@contextmanager
+def live(seed):
+    """The circle is live, and there is a sandbox for its shops' tills."""
+    from portal.tenants import hosts
+
+    with seed.app.app_context():
+        own, sandbox = hosts.tenant_at(CIRCLE.host), hosts.tenant_at(GLOBEX.host)
+        hosts._remember(CIRCLE.host, replace(own, kind="live"))
+        hosts._remember("sandbox.localhost", sandbox)
+    try:
+        yield
+    finally:
+        hosts.forget()
+
+
+BESIDE = {"telegram_mine.offer_link": bot, "partners_desk.create_test_key": live}  # what an address wants besides
 
 
 def _made(model, **values):
@@ -380,7 +453,6 @@ def _now():
 
 def _note(seed, tenant, member, shop, staff, key):
     from portal.identity.models import MemberNote
-    from tests.cast import OLGA
 
     author = OLGA if tenant is CIRCLE else staff
     seed(tenant, _made(MemberNote, id=key, member_id=member.id, author_id=author.id, body="note", written_at=_now()))

@@ -33,7 +33,10 @@ class InviteForm(PortalForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.locale.choices = [("", gettext("the circle’s own")), *((code, language_name(code)) for code in offered())]
+        self.locale.choices = [
+            ("", gettext("the circle’s language")),
+            *((code, language_name(code)) for code in offered()),
+        ]
 
     @property
     def guest(self) -> Guest:

@@ -18,6 +18,7 @@ from portal.loyalty.ladder import Tier
 from portal.loyalty.queries import Program
 from portal.loyalty.service import TierDraft
 from portal.web.forms import REQUIRED, AmountField, AmountRequired, PortalForm, WholeField, no_nul
+from portal.web.template import i18n
 
 PER_CENT = re.compile(r"(\d{1,3})(?:[.,](\d{1,6}))?\s*%?", re.ASCII)
 FRACTION = re.compile(r"(\d{1,9})\s*/\s*(\d{1,9})", re.ASCII)
@@ -121,17 +122,21 @@ class ProgramForm(PortalForm):
 
 
 def program_form(program: Program, locales: Sequence[str]) -> ProgramForm:
-    """The form of this program, filled from it or from what was sent."""
+    """The form of this program, filled from it or from what was sent; each field is named by its tier, since all stand in one list."""
     parts: dict[str, Any] = {}
-    for n in range(len(program.rules.tiers)):
+    for n, tier in enumerate(program.rules.tiers):
+        name = i18n(tier.name_i18n)
         for code in locales:
             first = code == locales[0]
             checks = [DataRequired(REQUIRED)] if first else []
             parts[f"name_{n}_{code}"] = StringField(
-                gettext("Name in %(language)s", language=code.upper()), [*checks, Length(max=60), no_nul]
+                gettext("Name of %(tier)s in %(language)s", tier=name, language=code.upper()),
+                [*checks, Length(max=60), no_nul],
             )
-        parts[f"threshold_{n}"] = AmountField(gettext("From"), [AmountRequired(zero=n == 0)], currency=program.currency)
-        parts[f"rate_{n}"] = RateField(gettext("Bonus in per cent"))
+        parts[f"threshold_{n}"] = AmountField(
+            gettext("%(tier)s from", tier=name), [AmountRequired(zero=n == 0)], currency=program.currency
+        )
+        parts[f"rate_{n}"] = RateField(gettext("Bonus of %(tier)s in per cent", tier=name))
     duration = durations.parse(program.bonus_expiry)
     data: dict[str, Any] = {
         "period": program.rules.calendar.period,

@@ -127,6 +127,13 @@ def test_a_mistake_is_told_and_nothing_is_saved(sign_in, seen_by, fields, text):
     assert stored(seen_by)[1] == before
 
 
+def test_above_a_refused_ladder_each_field_is_named_by_its_tier(sign_in):
+    """Seen red with labels of the column alone: three links "Bonus in per cent" led nobody anywhere."""
+    page = send(sign_in(OLGA), rate_1="x", rate_2="x").text
+    assert ">Bonus of Silver in per cent</a>" in page
+    assert ">Bonus of Gold in per cent</a>" in page
+
+
 def test_another_period_counts_everybody_again(sign_in, seen_by, acting):
     from tests.purchases.shop import buy
 
