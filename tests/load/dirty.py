@@ -181,7 +181,7 @@ def _buyer(dice: random.Random, lines: int) -> tuple[str, str]:
         mail = f"buyer{number}@shop.example"
         return mail, dice.choice((mail, mail.title(), mail.upper()))
     if way == 1:
-        digits = f"912{number:07}"
+        digits = f"983{number:07}"
         return digits, dice.choice((f"+7{digits}", f"8 ({digits[:3]}) {digits[3:6]}-{digits[6:8]}-{digits[8:]}"))
     return f"C{number}", f"C{number}"
 
