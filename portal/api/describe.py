@@ -7,6 +7,7 @@ from flask import Response, abort, current_app, g, jsonify, redirect, request, u
 
 from portal.api import problems, sandbox
 from portal.api.codes import codes
+from portal.api.words import _, shown
 from portal.kernel.authz import PUBLIC, PortalBlueprint
 from portal.partners.keys import own_prefix
 from portal.settings import settings
@@ -25,17 +26,20 @@ INTRO = (
     " them; moments are RFC 3339. Errors are problem documents (RFC 9457) with a stable `code`."
 )
 PROBLEM_TEXTS = {
-    "400": "The body is no JSON, or a key stands in the address",
-    "401": "No key, or one that does not hold on this host",
-    "403": "The key lacks the scope",
-    "404": "There is nothing here for this key",
-    "409": "The same key or external_id came with another content, or the state does not allow it",
-    "413": "The body is too large",
-    "415": "The body is not application/json",
-    "422": "Some fields cannot be taken",
-    "429": "Too many calls; see Retry-After",
-    "503": "Busy or restarting; repeat with the same Idempotency-Key",
+    "400": _("The body is no JSON, or a key stands in the address"),
+    "401": _("No key, or one that does not hold on this host"),
+    "403": _("The key lacks the scope"),
+    "404": _("There is nothing here for this key"),
+    "409": _("The same key or external_id came with another content, or the state does not allow it"),
+    "413": _("The body is too large"),
+    "415": _("The body is not application/json"),
+    "422": _("Some fields cannot be taken"),
+    "429": _("Too many calls; see Retry-After"),
+    "503": _("Busy or restarting; repeat with the same Idempotency-Key"),
 }
+TAKEN_TEXTS = {"200": _("It is as the answer says"), "201": _("It is recorded")}
+REPLAYED = _("The stored answer of the first call, with Idempotent-Replayed: true")
+TOO_LONG = _("The address is longer than 8,190 characters")
 LIMITS = {
     "X-RateLimit-Limit": "How many calls the key may make in the window that is nearest to its end.",
     "X-RateLimit-Remaining": "How many of them are left.",
@@ -91,8 +95,8 @@ def spec() -> dict[str, Any]:
     schemas["Problem"], schemas["FieldError"] = _schema(problems.Problem), _schema(problems.FieldError)
     for operations in made["paths"].values():
         for method, operation in operations.items():
-            told = operation.get("description", "").replace("<br/><br/>", "\n\n").replace("<br/>", " ")
-            operation["description"] = told
+            for status in TAKEN_TEXTS.keys() & operation["responses"].keys():
+                operation["responses"][status]["description"] = TAKEN_TEXTS[status]
             for status, text in PROBLEM_TEXTS.items():
                 if method == "get" and status not in READING:
                     continue
@@ -101,7 +105,7 @@ def spec() -> dict[str, Any]:
                     "content": {"application/problem+json": {"schema": PROBLEM}},
                 }
             if any(given["in"] == "query" for given in operation.get("parameters", [])):
-                operation["responses"]["414"] = {"description": "The address is longer than 8,190 characters"}
+                operation["responses"]["414"] = {"description": TOO_LONG}
             _link(operation)
             for status, answer in operation["responses"].items():
                 if status not in {"401", "414", "503"}:
@@ -109,9 +113,7 @@ def spec() -> dict[str, Any]:
                 if status in {"429", "503"}:
                     answer.setdefault("headers", {}).update(RETRY)
             if "200" in operation["responses"] and "201" in operation["responses"]:
-                operation["responses"]["200"]["description"] = (
-                    "The stored answer of the first call, with Idempotent-Replayed: true"
-                )
+                operation["responses"]["200"]["description"] = REPLAYED
                 operation["responses"]["200"]["headers"]["Idempotent-Replayed"] = {
                     "schema": {"type": "string", "enum": ["true"]}
                 }
@@ -151,23 +153,28 @@ def _schema(model: Any) -> dict[str, Any]:
 
 
 def groups() -> dict[str, list[dict[str, Any]]]:
-    """The operations by what they are about, in the order of the code, with their fields and examples to copy."""
+    """The operations by what they are about, in the order of the code, with their fields and examples to copy, in the reader's
+    language.
+    """
     made = spec()
     found: dict[str, list[dict[str, Any]]] = {}
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             schema = _resolved(made, body)
-            found.setdefault(operation["tags"][0], []).append(
+            found.setdefault(shown(operation["tags"][0]), []).append(
                 {
                     "id": operation["operationId"].replace("_", "-"),
                     "method": method.upper(),
                     "path": path,
-                    "summary": operation.get("summary", ""),
-                    "paragraphs": [" ".join(p.split()) for p in operation.get("description", "").split("\n\n")],
-                    "parameters": operation.get("parameters", []),
+                    "summary": shown(operation["summary"]),
+                    "paragraphs": shown(operation["description"]).split("\n\n"),
+                    "parameters": [
+                        {**given, "description": shown(given.get("description", ""))}
+                        for given in operation.get("parameters", [])
+                    ],
                     "fields": _fields(made, schema),
-                    "answers": [(s, r["description"]) for s, r in sorted(operation["responses"].items())],
+                    "answers": [(s, shown(r["description"])) for s, r in sorted(operation["responses"].items())],
                     "curl": _curl(method, path, schema.get("example")),
                     "python": _python(method, path, schema.get("example")),
                 }
@@ -190,7 +197,7 @@ def _fields(made: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> l
                 "name": prefix + name,
                 "type": first.get("format") or first.get("type") or "object",
                 "required": name in schema.get("required", []),
-                "text": field.get("description", ""),
+                "text": shown(field.get("description", "")),
             }
         )
         if first.get("type") == "array":

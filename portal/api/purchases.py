@@ -27,6 +27,7 @@ from portal.api.schemas import (
     RefundIn,
 )
 from portal.api.views import blueprint
+from portal.api.words import _
 from portal.extensions import db
 from portal.identity import cards
 from portal.identity.models import User
@@ -38,7 +39,7 @@ from portal.kernel.errors import PortalError
 from portal.purchases import confirmations, queries, refunds, service
 from portal.purchases.models import Purchase
 
-PURCHASES = Tag(name="Purchases")
+PURCHASES = Tag(name=_("Purchases"))
 BACKDATED = timedelta(hours=72)
 _member = select(func.coalesce(User.merged_into, User.id)).where(User.id == Purchase.member_id).scalar_subquery()  # D28
 COLUMNS = (
@@ -58,16 +59,17 @@ class RefundUnclear(PortalError):
     "/purchases",
     permission=Permission.PURCHASES_CREATE,
     tags=[PURCHASES],
-    summary="Record a purchase",
+    summary=_("Record a purchase"),
+    description=_(
+        "Records a sale for a member: the bonus moves and the tier is checked in the same moment.\n\n"
+        "Send it again with the same key, or the same `external_id`, whenever you got no answer: the sale is recorded once,"
+        " the second answer is 200 with `Idempotent-Replayed: true`. Other content under the same key or `external_id` is 409"
+        " `txn.idempotency_mismatch` with the names of the differing fields."
+    ),
     responses={201: PurchaseAnswer, 200: PurchaseAnswer},
 )
 def create_purchase(header: IdempotencyHeader, body: PurchaseIn) -> Any:
-    """Records a sale for a member: the bonus moves and the tier is checked in the same moment.
-
-    Send it again with the same key, or the same `external_id`, whenever you got no answer: the sale is recorded once,
-    the second answer is 200 with `Idempotent-Replayed: true`. Other content under the same key or `external_id` is 409
-    `txn.idempotency_mismatch` with the names of the differing fields.
-    """
+    """A sale, once (API-3)."""
     return _create_purchase(header.key, body).response()
 
 
@@ -119,11 +121,12 @@ def _historical(occurred_at: datetime | None) -> bool:
     "/purchases/<uuid:purchase_id>",
     permission=Permission.PURCHASES_READ,
     tags=[PURCHASES],
-    summary="Read a purchase",
+    summary=_("Read a purchase"),
+    description=_("The purchase as it stands now, refunds counted in, with its lines."),
     responses={200: PurchaseDetail},
 )
 def purchase(path: PurchaseId) -> Any:
-    """The purchase as it stands now, refunds counted in, with its lines."""
+    """A purchase of the key's business."""
     row = _own(path.purchase_id)
     lines = [shown.line(line, row.currency) for line in queries.lines_of(row.id)]
     return jsonify(**shown.purchase(row), lines=lines)
@@ -133,11 +136,12 @@ def purchase(path: PurchaseId) -> Any:
     "/purchases",
     permission=Permission.PURCHASES_READ,
     tags=[PURCHASES],
-    summary="List purchases",
+    summary=_("List purchases"),
+    description=_("Your business's purchases, newest first. Pass `next` as `cursor` until it is null."),
     responses={200: PurchasesOut},
 )
 def purchases(query: PurchasesQuery) -> Any:
-    """Your business's purchases, newest first. Pass `next` as `cursor` until it is null."""
+    """A page of the business's purchases."""
     statement = select(*COLUMNS).where(Purchase.business_id == g.business.id)
     if query.external_id is not None:
         statement = statement.where(Purchase.external_id == query.external_id)
@@ -155,14 +159,15 @@ def purchases(query: PurchasesQuery) -> Any:
     "/purchases/<uuid:purchase_id>/refunds",
     permission=Permission.PURCHASES_REFUND,
     tags=[PURCHASES],
-    summary="Give money back",
+    summary=_("Give money back"),
+    description=_(
+        "Refunds a part (`amount`), some lines (`lines`), or the rest of a purchase, and takes its bonus back in proportion.\n\n"
+        "More than is left is 422 `refund.exceeds`. Repeat it with the same key as long as you got no answer."
+    ),
     responses={201: RefundAnswer, 200: RefundAnswer},
 )
 def create_refund(path: PurchaseId, header: IdempotencyHeader, body: RefundIn) -> Any:
-    """Refunds a part (`amount`), some lines (`lines`), or the rest of a purchase, and takes its bonus back in proportion.
-
-    More than is left is 422 `refund.exceeds`. Repeat it with the same key as long as you got no answer.
-    """
+    """A refund, once (LOY-6)."""
     if (body.amount is None) == (body.lines is None):
         raise RefundUnclear(gettext("Send either an amount or lines."), field="amount")
     row = _own(path.purchase_id)

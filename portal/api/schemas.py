@@ -18,6 +18,7 @@ from portal.api.fields import (
     ShortText,
     Text,
 )
+from portal.api.words import _
 
 KEY_FORM = r"^[\x21-\x7e]{1,255}$"
 EXAMPLE_CARD = "5000 0000 1015"
@@ -27,7 +28,7 @@ class IdempotencyHeader(Headers):
     """The caller's own name for this call: the same key and content again is answered again, and done once."""
 
     key: Annotated[str, StringConstraints(pattern=KEY_FORM)] = Field(
-        alias="Idempotency-Key", description="1 to 255 printable characters, e.g. a UUID; remembered for 30 days."
+        alias="Idempotency-Key", description=_("1 to 255 printable characters, e.g. a UUID; remembered for 30 days.")
     )
 
 
@@ -37,9 +38,9 @@ class LineIn(Body):
     sku: ShortText | None = None
     name: Named
     category: ShortText = ""
-    quantity: Quantity = Field("1", description="A whole number or a decimal string, three decimals at most.")
-    amount: Amount = Field(description="The whole line's price.")
-    earns: Flag = Field(True, description="false for goods that bring no bonus.")
+    quantity: Quantity = Field("1", description=_("A whole number or a decimal string, three decimals at most."))
+    amount: Amount = Field(description=_("The whole line's price."))
+    earns: Flag = Field(True, description=_("false for goods that bring no bonus."))
 
 
 class PurchaseIn(Body):
@@ -52,26 +53,30 @@ class PurchaseIn(Body):
         },
     )
 
-    external_id: Reference = Field(description="Your own number of the sale, unique in your business for ever.")
-    member: Reference = Field(description="Card number in any writing, phone, e-mail, or the member's id.")
-    amount: Amount = Field(description="The whole bill as a decimal string with the currency's decimals.")
-    currency: CurrencyCode = Field(description="The business's currency.")
+    external_id: Reference = Field(description=_("Your own number of the sale, unique in your business for ever."))
+    member: Reference = Field(description=_("Card number in any writing, phone, e-mail, or the member's id."))
+    amount: Amount = Field(description=_("The whole bill as a decimal string with the currency's decimals."))
+    currency: CurrencyCode = Field(description=_("The business's currency."))
     occurred_at: Moment | None = Field(
         None,
-        description="When it was sold, if not now: at most 72 hours ago; older ones need the scope purchases.import.",
+        description=_(
+            "When it was sold, if not now: at most 72 hours ago; older ones need the scope purchases.import."
+        ),
     )
-    category: ShortText | None = Field(None, description="Kind of goods; the business's own by default.")
-    location: Text | None = Field(None, description="Name or id of one of the business's places.")
+    category: ShortText | None = Field(None, description=_("Kind of goods; the business's own by default."))
+    location: Text | None = Field(None, description=_("Name or id of one of the business's places."))
     till: ShortText = ""
-    receipt_number: Text | None = Field(None, description="What stands on the slip; external_id by default.")
-    lines: list[LineIn] = Field([], max_length=500, description="Together they are the amount.")
+    receipt_number: Text | None = Field(None, description=_("What stands on the slip; external_id by default."))
+    lines: list[LineIn] = Field([], max_length=500, description=_("Together they are the amount."))
     bonus_to_spend: Amount = Field(
         "0",
-        description="How much of the bill is paid with bonus. Where the business asks for consent, send the card number as"
-        " member, or the member's code.",
+        description=_(
+            "How much of the bill is paid with bonus. Where the business asks for consent, send the card number as"
+            " member, or the member's code."
+        ),
     )
     confirmation_code: ShortText | None = Field(
-        None, description="The six digits on the member's phone, if your shop asks."
+        None, description=_("The six digits on the member's phone, if your shop asks.")
     )
 
 
@@ -111,17 +116,17 @@ class PurchaseId(BaseModel):
 class MemberPath(BaseModel):
     """Which member."""
 
-    card_or_phone: str = Field(max_length=254, description="Card number, phone, e-mail or id.")
+    card_or_phone: str = Field(max_length=254, description=_("Card number, phone, e-mail or id."))
 
 
 class PurchasesQuery(Body):
     """Which part of the list."""
 
     limit: int = Field(50, ge=1, le=200)
-    cursor: str | None = Field(None, max_length=300, description="`next` of the page before.")
+    cursor: str | None = Field(None, max_length=300, description=_("`next` of the page before."))
     external_id: Annotated[str, StringConstraints(max_length=200)] | None = None
     member: Annotated[str, StringConstraints(max_length=254)] | None = Field(
-        None, description="Card, phone, e-mail or id."
+        None, description=_("Card, phone, e-mail or id.")
     )
 
 
@@ -222,7 +227,7 @@ class PurchasesOut(BaseModel):
     """A page of the list, newest first."""
 
     items: list[PurchaseOut]
-    next: str | None = Field(description="Pass it as `cursor` for the page after; null at the end.")
+    next: str | None = Field(description=_("Pass it as `cursor` for the page after; null at the end."))
 
 
 class RefundAnswer(BaseModel):

@@ -60,6 +60,9 @@ def found_by(check: Check) -> list[str]:
     """What breaks this rule for the acting tenant, in words."""
     if not isinstance(check, str):
         return check()
+    db.session.execute(
+        text("SET LOCAL statement_timeout = '30min'")
+    )  # a look at everything may take longer than a page
     rows = db.session.execute(text(check), {"t": current_tenant_id()})
     return [f"{row.what} (by {row.off})" if "off" in row._fields else str(row.what) for row in rows]
 

@@ -26,12 +26,15 @@ CHECKS: dict[str, str] = {
         HAVING (p.refunded_total, p.bonus_taken_back, p.bonus_given_back, p.version) IS DISTINCT FROM
                (coalesce(sum(r.amount), 0), coalesce(sum(r.bonus_taken_back), 0), coalesce(sum(r.bonus_given_back), 0), count(r.id) + 1)""",
     "I9 a sale has not one message": f"""
-        SELECT p.id AS what, count(m.id) AS off FROM purchases p
-          LEFT JOIN outbox_messages m ON m.tenant_id = :t AND m.aggregate_type = 'purchase' AND m.aggregate_id = p.id AND m.type = 'purchase.recorded'
-         WHERE p.tenant_id = :t AND p.{_RECENT} GROUP BY p.id, p.business_id, p.historical
-        HAVING count(m.id) > 1 OR (count(m.id) = 0 AND NOT (p.historical AND EXISTS (
-            SELECT 1 FROM outbox_messages b WHERE b.tenant_id = :t AND b.aggregate_type = 'business' AND b.aggregate_id = p.business_id
-               AND b.type = 'purchases.imported' AND p.id BETWEEN (b.data ->> 'first_id')::uuid AND (b.data ->> 'last_id')::uuid)))""",
+        SELECT s.id AS what, count(m.id) AS off FROM (
+            SELECT id, business_id, is_sale, historical, max(reach) OVER (PARTITION BY business_id ORDER BY id, is_sale) AS reach FROM (
+                SELECT p.id, p.business_id, true AS is_sale, p.historical, NULL AS reach FROM purchases p WHERE p.tenant_id = :t AND p.{_RECENT}
+                 UNION ALL
+                SELECT (b.data ->> 'first_id')::uuid, b.aggregate_id, false, true, (b.data ->> 'last_id') COLLATE "C" FROM outbox_messages b
+                 WHERE b.tenant_id = :t AND b.aggregate_type = 'business' AND b.type = 'purchases.imported') AS placed) AS s
+          LEFT JOIN outbox_messages m ON m.tenant_id = :t AND m.aggregate_type = 'purchase' AND m.aggregate_id = s.id AND m.type = 'purchase.recorded'
+         WHERE s.is_sale GROUP BY s.id, s.historical, s.reach
+        HAVING count(m.id) > 1 OR (count(m.id) = 0 AND NOT (s.historical AND coalesce(s.id::text COLLATE "C" <= s.reach, false)))""",
     "I9 a message speaks of more imported sales than there are": """
         SELECT m.id AS what, (m.data ->> 'count')::bigint - count(p.id) AS off FROM outbox_messages m
           LEFT JOIN purchases p ON p.tenant_id = :t AND p.business_id = m.aggregate_id AND p.historical

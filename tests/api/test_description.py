@@ -1,8 +1,12 @@
 """The description is valid, complete, and the page made from it shows commands that run."""
 
+import re
+
 from openapi_spec_validator import validate
 
 from tests.cast import CIRCLE
+
+CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
 def test_the_description_is_valid_openapi_31(visitor):
@@ -34,6 +38,27 @@ def test_the_page_shows_every_call_with_a_command(visitor):
         assert part in text, part
 
 
+def test_the_page_speaks_the_reader_s_language_and_the_document_stays_english(app, visitor):
+    """Every text that the page takes from the description, so that a new one cannot be forgotten in the catalogue."""
+    from flask_babel import force_locale
+
+    from portal.api.describe import groups
+
+    with app.test_request_context(base_url="http://circle.localhost:8000"), force_locale("ru"):
+        shown = groups()
+    calls = [call for group in shown.values() for call in group]
+    texts = [*shown, *(call["summary"] for call in calls), *(text for call in calls for text in call["paragraphs"])]
+    texts += [given["description"] for call in calls for given in call["parameters"]]
+    texts += [field["text"] for call in calls for field in call["fields"]]
+    texts += [text for call in calls for _, text in call["answers"]]
+    assert [text for text in texts if text and not CYRILLIC.search(text)] == []
+    russian = {"Cookie": "lang=ru", "Accept-Language": "ru"}
+    page = visitor(CIRCLE).get("/api/v1/docs", headers=russian).get_data(as_text=True)
+    assert "Записать покупку" in page
+    assert "Record a purchase" not in page
+    assert not CYRILLIC.search(visitor(CIRCLE).get("/api/v1/openapi.json", headers=russian).get_data(as_text=True))
+
+
 def test_a_route_without_a_permission_and_a_plain_route_do_not_import():
     import pytest
 
@@ -48,8 +73,6 @@ def test_a_route_without_a_permission_and_a_plain_route_do_not_import():
 
 def test_every_code_that_a_call_may_be_refused_with_is_explained(app, visitor):
     """WAL-10, RFC 9457: the table, and the `type` of a problem leads to its line."""
-    import re
-
     from portal.api.codes import codes
     from portal.kernel.errors import PortalError
     from portal.settings import ROOT

@@ -233,6 +233,8 @@ def test_data_for_input_is_read_through_the_selection(http, table):
 def test_what_the_engine_has_not_is_said_and_not_guessed(http):
     assert http("/", b"SELECT 1", more_headers={"Content-Encoding": "snappy"}).status == 501
     assert http("/?role=boss", b"SELECT 1").status == 403
+    for statement in (b"SHOW POLICIES", b"SHOW ROW POLICIES ON system.one"):  # there can be none
+        assert (http("/", statement).status, http("/", statement).data) == (200, b"")
     assert http("/", b"CREATE NAMED COLLECTION c AS a = 1").status == 501  # it ends the engine's whole process
     assert http("/", b"SELECT 1").data == b"1\n"
 
@@ -332,6 +334,55 @@ def test_a_broken_stream_ends_with_the_error_and_without_the_last_chunk(http):
     assert b"__exception__\r\n" + tag + b"\r\nCode: 395. DB::Exception" in received
     assert received.rstrip().endswith(tag + b"\r\n__exception__")
     assert not received.endswith(b"0\r\n\r\n")
+
+
+def test_progress_stands_in_the_head_while_the_engine_works(http):
+    """A line for each tick, then the rest of the head; an error after the status is in the headers and the text.
+
+    Broken when the answer's own status line was sent after the first tick's: the head then held two.
+    """
+    endless = "SELECT sum(sleepEachRow(0.01)) FROM numbers(100000)"
+    arguments = "query_id=told&max_block_size=1&send_progress_in_http_headers=1&http_headers_progress_interval_ms=10"
+    with socket.create_connection(("127.0.0.1", http.port)) as connection:
+        connection.sendall(
+            f"POST /?user={http.user}&password={http.password}&{arguments} HTTP/1.1\r\nHost: x\r\n"
+            f"Content-Length: {len(endless)}\r\n\r\n{endless}".encode()
+        )
+        head = b""
+        while head.count(b"X-ClickHouse-Progress") < 3 or b'"read_rows": "0"' in head.splitlines()[-2]:
+            head += connection.recv(1 << 16)
+        assert b"\r\n\r\n" not in head
+        http("/", b"KILL QUERY WHERE query_id = 'told'")
+        while b"QUERY_WAS_CANCELLED" not in head:
+            head += connection.recv(1 << 16)
+    status, *lines = head.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert status == "HTTP/1.1 200 OK"
+    assert not any(line.startswith("HTTP/") for line in lines)
+    assert "X-Clickhouse-Exception-Code: 394" in lines
+    told = [json.loads(line.partition(": ")[2]) for line in lines if line.startswith("X-ClickHouse-Progress: ")]
+    for name in ("read_rows", "read_bytes", "elapsed_ns"):
+        numbers = [int(one[name]) for one in told]
+        assert numbers == sorted(numbers)
+        assert numbers[-1] > 0
+    assert told[-1]["total_rows_to_read"] == "100000"
+
+
+def test_progress_does_not_hurt_an_answer(http):
+    """Head and body are those of a request without it, for an answer at once, a stream, and one that waits for its end."""
+    for more in ("", "&wait_end_of_query=1"):
+        told = f"/?send_progress_in_http_headers=1&http_headers_progress_interval_ms=1{more}"
+        for statement in (
+            b"SELECT 1",
+            b"SELECT number FROM numbers(2000000)",
+            b"SELECT number FROM numbers(9) FORMAT JSON",
+        ):
+            plain, answer = http("/?wait_end_of_query=0", statement), http(told, statement)
+            assert (answer.status, answer.data.partition(b'"elapsed"')[0]) == (
+                200,
+                plain.data.partition(b'"elapsed"')[0],
+            )
+            assert answer.headers["X-ClickHouse-Format"] == plain.headers["X-ClickHouse-Format"]
+    assert http("/?send_progress_in_http_headers=1&http_headers_progress_interval_ms=x", b"SELECT 1").status == 500
 
 
 def test_a_reader_that_leaves_early_frees_the_engine(http):

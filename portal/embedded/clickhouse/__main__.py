@@ -12,6 +12,7 @@ from ..secret import password_in
 from . import PASSWORD_FILE
 from .engine import Engine
 from .front import Front
+from .progress import Channel
 
 THREADS = 32  # each waits for its query while the engine works
 LARGEST_BODY = 8 << 30
@@ -20,9 +21,11 @@ LARGEST_BODY = 8 << 30
 def main(port: int, directory: Path) -> None:
     front = Front(Engine(directory / "data"), password_in(directory / PASSWORD_FILE))
     signal.signal(signal.SIGTERM, _leave)
-    waitress.serve(
+    server = waitress.create_server(
         front, host=LOOPBACK, port=port, threads=THREADS, max_request_body_size=LARGEST_BODY, ident="ClickHouse (chDB)"
     )
+    server.channel_class = Channel
+    server.run()
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

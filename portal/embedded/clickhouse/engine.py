@@ -21,6 +21,7 @@ import chdb.state.sqlitelike as chdb
 from . import wire
 from .codec import CHUNK
 from .errors import NOT_IMPLEMENTED, READONLY, UNKNOWN_ELEMENT, ClickHouseError
+from .progress import FIELDS
 from .statement import Statement, as_bytes, as_text, replaced
 
 IN_MEMORY = 8 << 20  # of a buffered answer; more waits on disk
@@ -109,6 +110,17 @@ class Engine:
         with closing(self.connect()) as connection:
             connection.query(f"KILL QUERY WHERE {QUERY_ID} = {_literal(query_id)} ASYNC")
 
+    def progress(self, query_id: str) -> dict[str, int]:
+        """How far a running query is, in the names of `progress.FIELDS`; nothing before it has begun."""
+        columns = ", ".join(f"toUInt64({source})" for source in FIELDS.values())
+        asked = f"SELECT {columns} FROM system.processes WHERE {QUERY_ID} = {_literal(query_id)} LIMIT 1"
+        with closing(self.connect()) as connection:
+            try:
+                found = _text(connection, asked)
+            except RuntimeError as error:
+                raise ClickHouseError.of_engine(error) from error
+        return dict(zip(FIELDS, map(int, found.split("\t")), strict=True)) if found else {}
+
     def run(self, connection: chdb.Connection, job: Job, *, in_session: bool) -> tuple[Answer, Callable[[], None]]:
         """The answer, and what to call when it has been read. Raises `ClickHouseError`."""
         readonly = job.readonly or job.settings.get("readonly", "0") != "0"
@@ -186,6 +198,8 @@ def _execute(connection: chdb.Connection, job: Job) -> Answer:
         return _stream(connection, job)
     if statement.selects:
         return _through_file(connection, job)
+    if statement.verb == "SHOW" and "POLICIES" in statement.words:  # the engine can have none, and refuses to say so
+        return Answer()
     result = _ask(connection, _without_waiting(statement), job.format, parameters)
     if statement.verb == "INSERT":
         return Answer(summary=_written(result.storage_rows_read()) | _read(result))

@@ -6,7 +6,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import chdb.state.sqlitelike as chdb
@@ -19,6 +19,7 @@ from .codec import Encoder, chosen_encoding
 from .engine import Answer, Engine, Job
 from .errors import AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ClickHouseError
 from .log import Log, reads_log
+from .progress import BEGIN, Tell, told
 from .request import Request, job_of
 from .running import Running
 from .sessions import Sessions
@@ -31,6 +32,16 @@ CONTENT_TYPES = {
     "jsoneachrow": "application/x-ndjson; charset=UTF-8",
 }
 LOGGED = {"read_rows", "read_bytes", "written_rows", "result_rows"}
+SUMMED = (
+    "read_rows",
+    "read_bytes",
+    "written_rows",
+    "written_bytes",
+    "total_rows_to_read",
+    "result_rows",
+    "result_bytes",
+)
+PROGRESS_INTERVAL_MS = 100
 HTTP_METHODS = {"GET": 1, "POST": 2}  # as in the query log
 
 
@@ -97,7 +108,8 @@ class Front:
                 connection, in_session = self._connection(request, after)
                 if reads_log(job.statement.text):
                     self._log.write(connection)
-                answer, undo = self._engine.run(connection, job, in_session=in_session)
+                with self._telling(request, query_id):
+                    answer, undo = self._engine.run(connection, job, in_session=in_session)
             except ClickHouseError as error:
                 entry |= {"exception_code": error.code, "exception": error.text}
                 raise
@@ -120,6 +132,14 @@ class Front:
         after.callback(self._sessions.release, session_id, close=request.switch("close_session"))
         self._log.note("session_log", type="LoginSuccess", session_id=session_id, user=USER)
         return session.connection, True
+
+    def _telling(self, request: Request, query_id: str) -> AbstractContextManager[None]:
+        """Progress in the head of the answer, as long as there is nothing else to send, if it is wanted."""
+        tell: Tell | None = request.environ.get(BEGIN)
+        if not tell or not request.switch("send_progress_in_http_headers"):
+            return nullcontext()
+        interval_ms = request.number("http_headers_progress_interval_ms", PROGRESS_INTERVAL_MS)
+        return told(tell, lambda: self._engine.progress(query_id), interval_ms / 1000)
 
     def _finished(self, entry: dict[str, Any], started: float) -> None:
         kind = "ExceptionWhileProcessing" if "exception" in entry else "QueryFinish"
@@ -162,7 +182,8 @@ def _success(request: Request, job: Job, answer: Answer, entry: dict[str, Any], 
         response.headers["Content-Encoding"] = encoding
     if form:
         response.headers["X-ClickHouse-Format"] = form
-    response.headers["X-ClickHouse-Summary"] = json.dumps({name: str(n) for name, n in answer.summary.items()})
+    summary = dict.fromkeys(SUMMED, 0) | answer.summary
+    response.headers["X-ClickHouse-Summary"] = json.dumps({name: str(n) for name, n in summary.items()})
     return response
 
 

@@ -34,6 +34,13 @@ class Request(WerkzeugRequest):
     def switch(self, name: str) -> bool:
         return self.args.get(name, "0") not in {"0", "false", ""}
 
+    def number(self, name: str, default: int = 0) -> int:
+        """Raises `BAD_ARGUMENTS`."""
+        text = self.args.get(name, str(default))
+        if not text.isdecimal():
+            raise ClickHouseError.of_ours(UNKNOWN_ELEMENT, f"{name} is no number: {text!r}")
+        return int(text)
+
 
 def job_of(request: Request, query_id: str) -> Job:
     """The work that a request asks for. Raises `ClickHouseError`."""
@@ -64,15 +71,8 @@ def job_of(request: Request, query_id: str) -> Job:
         readonly=request.method != "POST",
         buffered=request.switch("wait_end_of_query"),
         external=external,
-        protocol=_number(request, "client_protocol_version"),
+        protocol=request.number("client_protocol_version"),
     )
-
-
-def _number(request: Request, name: str) -> int:
-    text = request.args.get(name, "0")
-    if not text.isdecimal():
-        raise ClickHouseError.of_ours(UNKNOWN_ELEMENT, f"{name} is no number: {text!r}")
-    return int(text)
 
 
 def _statement(query: bytes, body: Iterable[bytes]) -> tuple[Statement, Iterable[bytes]]:
