@@ -72,8 +72,8 @@ def write(
     said: Text, *, to: Address, locale: str, why: str, button: str = "", link: str = "", stop: str = ""
 ) -> EmailMessage:
     """A mail in the language being spoken; `link` of the button (the tenant's page of `said` unless given), `stop` is
-    the way out of further ones. Date and Message-ID are the caller's. It comes from the tenant's own address while the
-    proof of its domain holds, else from the portal's, with answers to the tenant's.
+    the way out of further ones. Date and Message-ID are the caller's. Head and envelope come from the tenant's own address while the
+    proof of its domain holds (so SPF aligns, RFC 7489), else from the portal's, with answers to the tenant's.
     """
     tenant = g.tenant
     words = {
@@ -112,7 +112,7 @@ def write(
 
 
 def platform_address() -> str:
-    """The portal's own address: it is on every envelope, and in the head where a tenant has none that is proved."""
+    """The portal's own address, for a tenant that has none that is proved."""
     return parseaddr(settings().MAIL_FROM)[1]
 
 

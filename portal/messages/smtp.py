@@ -3,7 +3,6 @@
 import smtplib
 import ssl
 from email.message import EmailMessage
-from email.utils import parseaddr
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
@@ -30,7 +29,7 @@ class MailServer:
             self._unreachable = error
             raise
         try:
-            self._open.send_message(mail, from_addr=parseaddr(settings().MAIL_FROM)[1])  # where bounces go
+            self._open.send_message(mail)
         except smtplib.SMTPRecipientsRefused:
             raise  # the connection is as good as before
         except (OSError, smtplib.SMTPException):

@@ -6,7 +6,6 @@ Seen red: a permission removed from a route, PURCHASES_READ given to cashiers, `
 """
 
 import csv
-import json
 import os
 from contextlib import closing, nullcontext
 from datetime import timedelta
@@ -25,6 +24,7 @@ from tests import cast
 from tests.cast import uid
 from tests.objects import BESIDE, half_signed_in, named, objects, suspended
 from tests.tenants.test_domains import names
+from tests.whole import in_full, tell
 
 __all__ = ["names"]  # a fixture
 
@@ -263,15 +263,13 @@ def whole(app, ways, things, callers, listed, call):
 
 
 def told(counted):
-    """A line of JSON into the file that WHOLE_MATRIX names."""
+    """Whether anything is wrong among what each place counted."""
     cases, wrong = (sum(column, type(column[0])()) for column in zip(*counted, strict=True))
-    with open(os.environ["WHOLE_MATRIX"], "a") as out:
-        out.write(json.dumps({"cases": cases, "wrong": wrong}) + "\n")
+    tell(cases, wrong)
     assert wrong == []
 
 
 PARTS = 16  # a transaction each: what is rolled back in one keeps locks until its end
-in_full = pytest.mark.skipif(not os.environ.get("WHOLE_MATRIX"), reason="make prove ONLY=access")
 
 
 @in_full

@@ -15,7 +15,6 @@ from tests.architecture.test_access import (
     address,
     allowed,
     alone,
-    in_full,
     judge,
     listing,
     opened,
@@ -27,6 +26,7 @@ from tests.architecture.test_access import (
 from tests.cast import ALICE, BOOKS, CAFE, CIRCLE, FOREIGN_CAFE, GLOBEX, OLGA, OPERATOR_EMAIL, TRENT, uid
 from tests.objects import Thing, _claim, named, objects
 from tests.tenants.test_domains import names
+from tests.whole import in_full
 
 __all__ = ["alone", "names"]  # fixtures
 BODIES = {  # of the API's calls that write: one without a body is refused before it is known whose the purchase is

@@ -4,8 +4,6 @@ In short each page once, in a size, a theme and a language by its name; `make pr
 in every size, theme and language.
 """
 
-import json
-import os
 from itertools import product
 from zlib import crc32
 
@@ -24,6 +22,7 @@ from tests.browser.pages import (
     wrong_with,
 )
 from tests.objects import objects
+from tests.whole import in_full, tell
 
 pytestmark = pytest.mark.browser
 READERS = {  # who opens the pages of which rooms
@@ -78,10 +77,10 @@ def test_every_page_is_clean_and_fits(app, seed, browse, sign_in, visitor, role,
 WHOLE = {"anon": 1, "member": 2, "cashier": 2, "manager": 3, "owner": 3, "editor": 2, "support": 3, "finance": 3, "admin": 6, OPERATOR: 1}  # fmt: skip
 
 
-@pytest.mark.skipif(not os.environ.get("WHOLE_AXE"), reason="make prove ONLY=axe")
+@in_full
 @pytest.mark.parametrize(("role", "part"), [(role, n) for role, parts in WHOLE.items() for n in range(parts)])
 def test_every_page_of_everybody(app, seed, browse, sign_in, visitor, role, part):
-    """What it counted goes as a line of JSON into the file that WHOLE_AXE names."""
+    """Each size, theme and language."""
     page, plain = window_of(app, browse, sign_in, visitor, role)
     asked = [path for _, path in readable(app, objects(seed), role)][part :: WHOLE[role]]
     cases, wrong = 0, []
@@ -94,6 +93,5 @@ def test_every_page_of_everybody(app, seed, browse, sign_in, visitor, role, part
             for size, theme in product(SIZES, THEMES):
                 cases += 1
                 wrong += [f"{role} {path} {size} {theme} {locale}: {one}" for one in wrong_with(page, size, theme)]
-    with open(os.environ["WHOLE_AXE"], "a") as out:
-        out.write(json.dumps({"cases": cases, "wrong": wrong}) + "\n")
+    tell(cases, wrong)
     assert wrong == []

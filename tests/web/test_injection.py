@@ -10,7 +10,6 @@ Seen red: a sort column put into ORDER BY, what was searched for rendered as a t
 
 import csv
 import json
-import os
 import re
 import sys
 from base64 import urlsafe_b64encode
@@ -27,6 +26,7 @@ from portal.settings import ROOT
 from tests.architecture.test_access import MATRIX, ROLES, address, alone, routes, things  # noqa: F401  fixtures
 from tests.cast import CIRCLE
 from tests.checked import Outline
+from tests.whole import TOLD, in_full, tell
 
 MARK, SUM, WORKED_OUT = "kr5g", "91827*71", str(91827 * 71)
 ENTITY = '<?xml version="1.0"?><!DOCTYPE kr5g [<!ENTITY x SYSTEM "file:///etc/passwd">]><kr5g>&x;</kr5g>'
@@ -203,10 +203,10 @@ def test_nothing_that_an_address_carries_is_run(app, things, asked):  # noqa: F8
     assert {endpoint for _, endpoint, *_ in pages} == SHORT
 
 
-@pytest.mark.skipif(not os.environ.get("INJECTION"), reason="make prove ONLY=B5")
+@in_full
 @pytest.mark.parametrize("part", range(PARTS))
 def test_nothing_that_any_parameter_carries_is_run(app, things, asked, monkeypatch, part):  # noqa: F811
-    """Each text in each parameter alone: query, form, part of the address, body. Counts into the file that INJECTION names."""
+    """Each text in each parameter alone: query, form, part of the address, body."""
     monkeypatch.setattr(app.request_class, "parameter_storage_class", Noted)
     every = list(reachable(app, things))
     forms = defaultdict(dict)  # the fields of every form, by where it is sent
@@ -217,11 +217,12 @@ def test_nothing_that_any_parameter_carries_is_run(app, things, asked, monkeypat
             if answer.mimetype == "text/html" and answer.status_code == 200:
                 for form in Outline(answer.text).forms:
                     forms[(form["action"] or url).partition("?")[0]] |= dict(form["fields"])
-    told = {"cases": 0, "parameters": 0, "addresses": 0, "wrong": []}
+    cases, wrong, more = 0, [], {"parameters": 0, "addresses": 0}
 
     def send(role, method, url, data, what):
-        told["cases"] += 1
-        told["wrong"] += [f"{role} {method} {url[:80]} {what}: {one}" for one in asked(role, method, url, data)[1]]
+        nonlocal cases, wrong
+        cases += 1
+        wrong += [f"{role} {method} {url[:80]} {what}: {one}" for one in asked(role, method, url, data)[1]]
 
     for role, _, method, rule, values in every[part::PARTS]:
         url = address(app, rule, values)
@@ -229,8 +230,8 @@ def test_nothing_that_any_parameter_carries_is_run(app, things, asked, monkeypat
         Noted.read.clear()
         send(role, method, url, own or None, "as it is")
         names = sorted((Noted.read | own.keys()) - STAYS)
-        told["addresses"] += 1
-        told["parameters"] += len(names) + len(typed(rule))
+        more["addresses"] += 1
+        more["parameters"] += len(names) + len(typed(rule))
         for kind, text in TEXTS.items():
             for name in names:
                 send(role, method, f"{url}?{name}={quote(text)}", own or None, f"{name} ({kind})")
@@ -250,11 +251,10 @@ def test_nothing_that_any_parameter_carries_is_run(app, things, asked, monkeypat
         if method != "GET":
             for mimetype in ("application/xml", "text/xml", "application/json"):
                 _, found = asked(role, method, url, ENTITY, **{"Content-Type": mimetype})
-                told["cases"] += 1
-                told["wrong"] += [f"{role} {method} {url} {mimetype}: {one}" for one in found]
-    with open(os.environ["INJECTION"], "a") as file:
-        file.write(json.dumps(told) + "\n")
-    assert told["wrong"] == []
+                cases += 1
+                wrong += [f"{role} {method} {url} {mimetype}: {one}" for one in found]
+    tell(cases, wrong, **more)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("kind", ["query", "body"])
@@ -270,7 +270,7 @@ def test_nothing_that_a_call_of_the_api_carries_is_run(visitor, key_of, watched,
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             schema = spec["components"]["schemas"].get(body.get("$ref", "").rpartition("/")[2], {})
             fields = list(schema.get("properties", ()))
-            for text in TEXTS.values() if os.environ.get("INJECTION") else [ALL]:
+            for text in TEXTS.values() if TOLD else [ALL]:
                 url = re.sub(r"{\w+}", quote(text, safe=""), path)
                 for name in names if kind == "query" else fields:
                     if kind == "query":
@@ -282,5 +282,6 @@ def test_nothing_that_a_call_of_the_api_carries_is_run(visitor, key_of, watched,
                     wrong += [f"{method} {path} {name}: {one}" for one in watched()]
                     if answer.status_code >= 500 or LEAKED.search(answer.text):
                         wrong.append(f"{method} {path} {name}: {answer.status_code}")
+    tell(seen, wrong)
     assert wrong == []
     assert seen > 3
