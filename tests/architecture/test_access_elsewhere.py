@@ -33,7 +33,7 @@ BODIES = {  # of the API's calls that write: one without a body is refused befor
     "api.create_purchase": {"external_id": "S-1", "member": ALICE.card, "amount": "100.00", "currency": "RUB"},
     "api.create_refund": {"external_id": "R-1", "amount": "1.00"},
 }
-PASSKEY = uid(1_002)
+PASSKEY, ELSEWHERE = uid(1_002), uid(1_004)  # of the operator: a key, and a session in another browser
 OF_KEYS, OF_OPERATORS = (Path(__file__).with_name(f"access_{room}.csv") for room in ("api", "ops"))
 
 
@@ -113,7 +113,12 @@ def in_the_room(app, visitor, monkeypatch, names):
 
     def in_the_room(*, half=False, bare=False):
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as superuser:
-            superuser.execute("DELETE FROM operator_factors; DELETE FROM operator_passkeys")
+            superuser.execute("DELETE FROM operator_factors; DELETE FROM operator_passkeys; DELETE FROM operator_sessions")
+            superuser.execute(
+                "INSERT INTO operator_sessions (token_hash, id, operator_id, user_agent, ip, idle_until, expires_at, state)"
+                " VALUES ('elsewhere', %s, %s, '', '127.0.0.1', now() + '1 h', now() + '1 h', 'full')",
+                (ELSEWHERE, operator),
+            )
             if not bare:
                 superuser.execute(
                     "INSERT INTO operator_factors (operator_id, id, secret, confirmed_at) VALUES (%s, %s, '', now())",
@@ -125,7 +130,8 @@ def in_the_room(app, visitor, monkeypatch, names):
                     (PASSKEY, operator, OPS),
                 )
         browser = visitor(OPS)
-        browser.set_cookie("sid", sessions.open_session(operator, half=half), domain=OPS)
+        with app.test_request_context():
+            browser.set_cookie("sid", sessions.open_session(operator, half=half), domain=OPS)
         return browser
 
     return in_the_room
@@ -157,6 +163,7 @@ def ops_things(seed):
         "tenant_id": Thing(CIRCLE.id),
         "claim_id": Thing(_claim(seed, CIRCLE, None, None, None, uid(1_001))),
         "passkey_id": Thing(PASSKEY),
+        "session_id": Thing(ELSEWHERE),
     }
 
 
