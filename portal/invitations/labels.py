@@ -6,6 +6,8 @@ from flask import g
 from flask_babel import gettext
 
 from portal.identity import labels
+from portal.web.locale import current as locale
+from portal.web.locale import first_locale
 
 
 def state(name: str) -> str:
@@ -28,5 +30,6 @@ def gives(row: Any) -> str:
         return gettext("To sign in") if row.member_id and row.state != "accepted" else gettext("Membership")
     if row.kind == "owner":
         return gettext("To answer for %(name)s", name=g.tenant.name)
-    parts = [row.own_role or labels.role(row.role), row.business, row.place]
+    own = row.own_role.in_(locale(), first_locale()) if row.own_role else ""
+    parts = [own or labels.role(row.role), row.business, row.place]
     return ", ".join(part for part in parts if part)

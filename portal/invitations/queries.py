@@ -39,7 +39,7 @@ def invitations(state: str = "", q: str = "", business_id: UUID | None = None) -
             I.member_id,
             I.role,
             I.role_id,
-            CustomRole.name.label("own_role"),
+            CustomRole.name_i18n.label("own_role"),
             I.business_id,
             Business.name.label("business"),
             BusinessLocation.name.label("place"),

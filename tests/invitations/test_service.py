@@ -54,6 +54,16 @@ def test_staff_gets_the_post_as_they_accept(acting, invited, seen_by):
         assert live == 1
 
 
+def test_the_mail_names_a_role_in_the_language_of_the_invited(acting, deliver, sink):
+    """Seen red with the name that the query found, before the mail's language was known."""
+    with acting(CIRCLE, OLGA):
+        lead = roles.create_role({"en": "Shift lead", "ru": "Старший смены"}, "tenant", ["tiers.read"])
+        service.invite(Guest(NEWCOMER, locale="ru", offer=Offer(role_id=lead)))
+    deliver()
+    (mail,) = sink.at(NEWCOMER)
+    assert "Старший смены" in mail.get_body(("plain",)).get_content()
+
+
 def test_a_role_over_the_circle_and_one_of_its_own(acting, invited, seen_by):
     with acting(CIRCLE, OLGA):
         own = roles.create_role("Poster", "business", ["desk.read"])

@@ -113,6 +113,7 @@ HELD = {  # fields held to a form, and texts of an act that is done once: refuse
     "sign-in.email": (None, "/login", {"password": "x"}),
     "staff-form.who": (IRINA, "/desk/cafe/staff", {"role": "cashier"}),
     "suspend.reason": (OLGA, f"/admin/members/{EVE.id}", {}),
+    "texts-form.from_address": (OLGA, "/admin/settings/texts", {}),
     "texts-form.reply_to": (OLGA, "/admin/settings/texts", {}),
 }  # fmt: skip
 ELSEWHERE = {  # one of many alike, or proved where such things are
