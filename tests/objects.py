@@ -316,7 +316,10 @@ def _assignment(seed, tenant, member, shop, staff, key):
     from portal.identity.models import CustomRole, RoleAssignment
 
     role = uid(key.int % 10_000 + 60_000)
-    seed(tenant, _made(CustomRole, id=role, name_i18n={"en": str(role)}, reach="business", permissions=["purchases.read"]))
+    seed(
+        tenant,
+        _made(CustomRole, id=role, name_i18n={"en": str(role)}, reach="business", permissions=["purchases.read"]),
+    )
     seed(tenant, _made(RoleAssignment, id=key, role_id=role, user_id=_idle(seed, tenant), business_id=shop.id))
     return key
 

@@ -113,7 +113,9 @@ def in_the_room(app, visitor, monkeypatch, names):
 
     def in_the_room(*, half=False, bare=False):
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as superuser:
-            superuser.execute("DELETE FROM operator_factors; DELETE FROM operator_passkeys; DELETE FROM operator_sessions")
+            superuser.execute(
+                "DELETE FROM operator_factors; DELETE FROM operator_passkeys; DELETE FROM operator_sessions"
+            )
             superuser.execute(
                 "INSERT INTO operator_sessions (token_hash, id, operator_id, user_agent, ip, idle_until, expires_at, state)"
                 " VALUES ('elsewhere', %s, %s, '', '127.0.0.1', now() + '1 h', now() + '1 h', 'full')",
