@@ -93,6 +93,7 @@ def test_the_answer_tells_its_format_its_query_and_its_rows(http):
     summary = json.loads(answer.headers["X-ClickHouse-Summary"])
     assert (summary["read_rows"], summary["result_rows"]) == ("2", "2")
     assert int(summary["elapsed_ns"]) > 0
+    assert summary.keys() >= {"read_bytes", "written_rows", "written_bytes", "total_rows_to_read", "result_bytes"}
     refused = http("/?query_id=mine", b"SELECT nothing")
     assert refused.headers["X-ClickHouse-Query-Id"] == "mine"
     assert http("/?session_timezone=Asia/Tokyo", b"SELECT timezone()").headers["X-ClickHouse-Timezone"] == "Asia/Tokyo"
