@@ -98,6 +98,8 @@ def _page(layout: str) -> Response:
     chosen, q = filters(*FILTERS), query_text()
     selected = queries.entries(q, chosen, _shop())
     shown = page(selected, sorts=SORTS, default="-seq", key=AuditEntry.id.expression, filters=chosen)
+    names = queries.names_of(shown.rows)
+    about = next((name for thing, name in names.items() if str(thing) == chosen.get("id")), chosen.get("id"))
     asked = {"q": q} if q else {}
     asked |= {f"f.{name}": value for name, value in chosen.items()}
     return render(
@@ -109,7 +111,8 @@ def _page(layout: str) -> Response:
         page=shown,
         chain="" if g.get("business") else url_for("audit_admin.chain"),
         shops=[] if g.get("business") else named(),
-        names=queries.names_of(shown.rows),
+        names=names,
+        about=about,
         actions=sorted(labels.actions().items(), key=lambda item: item[1].casefold()),
         kinds=labels.kinds().items(),
         **_words(),

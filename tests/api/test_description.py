@@ -34,7 +34,14 @@ def test_the_page_shows_every_call_with_a_command(visitor):
     page = visitor(CIRCLE).get("/api/v1/docs")
     text = page.get_data(as_text=True)
     assert page.status_code == 200
-    for part in ("/api/v1/purchases", "Idempotency-Key: till-1-000451", "bonus_to_spend", "lines[].quantity", "409"):
+    for part in (
+        "/api/v1/purchases",
+        "<code>member_id</code>",
+        "Idempotency-Key: till-1-000451",
+        "bonus_to_spend",
+        "lines[].quantity",
+        "409",
+    ):
         assert part in text, part
 
 

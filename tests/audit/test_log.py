@@ -241,6 +241,15 @@ def test_a_shop_sees_its_own_log_and_no_other(sign_in, acts, entry):
     assert sentences(sign_in(OLGA).get(f"{PAGE}?f.business=nowhere")) == []
 
 
+def test_an_address_about_nothing_that_is_known_is_a_page(sign_in, acts):
+    """Broken when the first name among the lines was taken for the thing's: there was none where nothing was found."""
+    irina = sign_in(IRINA)
+    assert "x&#39;y" in irina.get("/desk/cafe/audit?q=nothing-of-it&f.id=x'y").text
+    shown = irina.get(f"/desk/cafe/audit?f.id={CAFE.id}").text
+    assert "Only about" in shown
+    assert str(CAFE.id) not in shown.split("Only about")[1].split("</p>")[0]
+
+
 def test_pages_follow_each_other_without_gaps(sign_in, acting, monkeypatch):
     from portal.audit import views
 

@@ -93,6 +93,7 @@ def test_the_answer_tells_its_format_its_query_and_its_rows(http):
     summary = json.loads(answer.headers["X-ClickHouse-Summary"])
     assert (summary["read_rows"], summary["result_rows"]) == ("2", "2")
     assert int(summary["elapsed_ns"]) > 0
+    assert summary.keys() >= {"read_bytes", "written_rows", "written_bytes", "total_rows_to_read", "result_bytes"}
     refused = http("/?query_id=mine", b"SELECT nothing")
     assert refused.headers["X-ClickHouse-Query-Id"] == "mine"
     assert http("/?session_timezone=Asia/Tokyo", b"SELECT timezone()").headers["X-ClickHouse-Timezone"] == "Asia/Tokyo"
@@ -348,13 +349,20 @@ def test_progress_stands_in_the_head_while_the_engine_works(http):
             f"POST /?user={http.user}&password={http.password}&{arguments} HTTP/1.1\r\nHost: x\r\n"
             f"Content-Length: {len(endless)}\r\n\r\n{endless}".encode()
         )
+        connection.settimeout(60)
         head = b""
+
+        def more():
+            received = connection.recv(1 << 16)
+            assert received, head
+            return head + received
+
         while head.count(b"X-ClickHouse-Progress") < 3 or b'"read_rows": "0"' in head.splitlines()[-2]:
-            head += connection.recv(1 << 16)
+            head = more()
         assert b"\r\n\r\n" not in head
         http("/", b"KILL QUERY WHERE query_id = 'told'")
         while b"QUERY_WAS_CANCELLED" not in head:
-            head += connection.recv(1 << 16)
+            head = more()
     status, *lines = head.partition(b"\r\n\r\n")[0].decode().split("\r\n")
     assert status == "HTTP/1.1 200 OK"
     assert not any(line.startswith("HTTP/") for line in lines)

@@ -59,10 +59,10 @@ RUNS = (
     "pickle.",
     "urllib.",
 )
-FILTERS = re.compile(r"""\bfilters\(((?:\s*["']\w+["'],?)+)""")
+FILTERS = re.compile(r"""\b(?:filters|FILTERS = )\(((?:\s*["']\w+["'],?)+)""")
 READ_BY_VIEWS = re.compile(r"""args(?:\.get|\.getlist)?[(\[]\s*["'](\w+)""")
 SHORT = {
-    "audit_admin.entries", "delivery_admin.monitor", "home.front", "identity.sign_in", "identity_admin.members",
+    "audit_admin.entries", "audit_desk.entries_here", "delivery_admin.monitor", "home.front", "identity.sign_in", "identity_admin.members",
     "imports_desk.imports", "kyc_admin.submissions", "messages.notifications", "partners_admin.businesses",
     "purchases_desk.purchases", "reports_admin.purchases", "search_admin.search",
 }  # fmt: skip
