@@ -42,7 +42,7 @@ LOOKS = [*product(SIZES, THEMES, LOCALES)]
 
 @pytest.mark.parametrize(("role", "part"), [(role, n) for role in READERS for n in range(PARTS.get(role, 1))])
 def test_every_page_is_clean_and_fits(app, seed, browse, sign_in, visitor, role, part):
-    """Seen red: a label taken from a field, a line that may not wrap, muted text made paler."""
+    """Seen red: a line that may not wrap, muted text made paler."""
     things = objects(seed)
     page, plain = window_of(app, browse, sign_in, visitor, role)
     asked = dict(readable(app, things, role, READERS[role]))
