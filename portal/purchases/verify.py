@@ -36,10 +36,10 @@ CHECKS: dict[str, str] = {
          WHERE s.is_sale GROUP BY s.id, s.historical, s.reach
         HAVING count(m.id) > 1 OR (count(m.id) = 0 AND NOT (s.historical AND coalesce(s.id::text COLLATE "C" <= s.reach, false)))""",
     "I9 a message speaks of more imported sales than there are": """
-        SELECT m.id AS what, (m.data ->> 'count')::bigint - count(p.id) AS off FROM outbox_messages m
-          LEFT JOIN purchases p ON p.tenant_id = :t AND p.business_id = m.aggregate_id AND p.historical
-           AND p.id BETWEEN (m.data ->> 'first_id')::uuid AND (m.data ->> 'last_id')::uuid
-         WHERE m.tenant_id = :t AND m.type = 'purchases.imported' GROUP BY m.id, m.data HAVING count(p.id) < (m.data ->> 'count')::bigint""",
+        SELECT m.id AS what, (m.data ->> 'count')::bigint - s.found AS off FROM outbox_messages m, LATERAL (
+            SELECT count(*) AS found FROM purchases p WHERE p.tenant_id = :t AND p.business_id = m.aggregate_id AND p.historical
+               AND p.id BETWEEN (m.data ->> 'first_id')::uuid AND (m.data ->> 'last_id')::uuid) AS s
+         WHERE m.tenant_id = :t AND m.type = 'purchases.imported' AND s.found < (m.data ->> 'count')::bigint""",
     "I9 a refund has not one message": f"""
         SELECT r.id AS what, count(m.id) AS off FROM purchase_refunds r
           LEFT JOIN outbox_messages m ON m.tenant_id = :t AND m.aggregate_type = 'purchase' AND m.aggregate_id = r.purchase_id
