@@ -144,6 +144,9 @@ def alone(app, seed):
 def everybody(app, seed, sign_in, visitor, names, monkeypatch):
     """A browser of each of WHO. A missing token would hide who may; tokens have tests of their own."""
     monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
+    monkeypatch.setattr(
+        "portal.identity.stepup.AGE", timedelta(hours=3)
+    )  # a busy machine takes longer than a proof holds
     monkeypatch.setattr("portal.identity.sessions.SEEN_EVERY", timedelta(hours=3))  # what is rolled back is never seen
     signed = {name: sign_in(who, at=cast.CIRCLE) if who else visitor() for name, who in ROLES.items()}
     return {**signed, **{name: begin(seed, sign_in) for name, begin in SESSIONS.items()}}
@@ -276,7 +279,6 @@ PARTS = 16  # a transaction each: what is rolled back in one keeps locks until i
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_whole_matrix(app, things, alone, everybody, monkeypatch, part):
     """Own objects as access.csv says, by HEAD as by GET and by htmx as without; others' and missing ones for nobody."""
-    monkeypatch.setattr("portal.identity.stepup.AGE", timedelta(hours=3))  # it takes longer than a proof holds
     listed, rules = listing(MATRIX), {}
     for endpoint, method, rule in routes(app):
         rules.setdefault(rule.rule, []).append((endpoint, method, rule))
