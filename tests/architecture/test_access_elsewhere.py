@@ -115,10 +115,10 @@ def in_the_room(app, visitor, monkeypatch, names):
         )
 
     def in_the_room(*, half=False, bare=False):
-        superuser.execute("DELETE FROM operator_factors; DELETE FROM operator_passkeys; DELETE FROM operator_sessions")
+        superuser.execute("DELETE FROM operator_factors; DELETE FROM operator_passkeys")
         superuser.execute(
             "INSERT INTO operator_sessions (token_hash, id, operator_id, user_agent, ip, idle_until, expires_at, state)"
-            " VALUES ('elsewhere', %s, %s, '', '127.0.0.1', now() + '1 h', now() + '1 h', 'full')",
+            " VALUES ('elsewhere', %s, %s, '', '127.0.0.1', now() + '1 h', now() + '1 h', 'full') ON CONFLICT DO NOTHING",
             (ELSEWHERE, kept),
         )
         superuser.execute(
