@@ -1,7 +1,6 @@
 """an owner's link, by which the operator lets the first admin in, is an invitation like the others"""
 
 from alembic import op
-from tenant_ops import for_each_tenant
 
 revision = "0026"
 down_revision = "0025"
@@ -13,6 +12,8 @@ def upgrade():
 
 
 def downgrade():
+    from tenant_ops import for_each_tenant
+
     op.execute("SET LOCAL row_security = on")
     for _ in for_each_tenant(op):
         op.execute("DELETE FROM invitations WHERE kind = 'owner'")

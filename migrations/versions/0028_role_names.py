@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-from tenant_ops import for_each_tenant
 
 revision = "0028"
 down_revision = "0027"
@@ -30,6 +29,8 @@ def downgrade():
 
 
 def _per_tenant(statement):
+    from tenant_ops import for_each_tenant
+
     op.execute("SET LOCAL row_security = on")
     for _ in for_each_tenant(op):
         op.execute(statement)
