@@ -33,7 +33,8 @@ UNION ALL SELECT 'trigger', tgrelid::regclass::text || '.' || tgname, pg_get_tri
 UNION ALL SELECT 'key', conrelid::regclass::text || '.' || conname, pg_get_constraintdef(oid), NULL, NULL, NULL FROM pg_constraint
 UNION ALL SELECT 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid), NULL, NULL, NULL FROM pg_index
  WHERE indrelid::regclass::text NOT LIKE 'pg\\_%'
-UNION ALL SELECT 'default', adrelid::regclass::text || '.' || adnum, pg_get_expr(adbin, adrelid), NULL, NULL, NULL FROM pg_attrdef
+UNION ALL SELECT 'default', d.adrelid::regclass::text || '.' || a.attname, pg_get_expr(d.adbin, d.adrelid), NULL, NULL, NULL
+  FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
 """
 
 

@@ -15,6 +15,7 @@ import sys
 from base64 import urlsafe_b64encode
 from collections import defaultdict
 from datetime import timedelta
+from functools import cache
 from urllib.parse import quote
 
 import clickhouse_connect.driver.client as clickhouse
@@ -79,7 +80,10 @@ def _audit(event, arguments):
             _seen.append(f"{event}: {told[:200]}")
 
 
-sys.addaudithook(_audit)  # cannot be taken out again: does nothing unless somebody watches
+@cache
+def _listen():
+    """A hook cannot be taken out again: it comes when it is wanted, once, and does nothing unless somebody watches."""
+    sys.addaudithook(_audit)
 
 
 class Noted(ImmutableMultiDict):
@@ -104,6 +108,7 @@ class Noted(ImmutableMultiDict):
 def watched(monkeypatch):
     """What has been run of MARK since it was last asked."""
     global _seen
+    _listen()
     _seen = []
 
     def watching(kind, name):
