@@ -14,6 +14,7 @@ import re
 import sys
 from base64 import urlsafe_b64encode
 from collections import defaultdict
+from contextlib import closing
 from datetime import timedelta
 from functools import cache
 from urllib.parse import quote
@@ -23,8 +24,9 @@ import pytest
 from psycopg import Cursor
 from werkzeug.datastructures import ImmutableMultiDict
 
+from portal.extensions import db
 from portal.settings import ROOT
-from tests.architecture.test_access import MATRIX, ROLES, address, alone, routes, things  # noqa: F401  fixtures
+from tests.architecture.test_access import MATRIX, ROLES, address, routes, things  # noqa: F401  fixtures
 from tests.cast import CIRCLE
 from tests.checked import Outline
 from tests.whole import TOLD, in_full, tell
@@ -135,20 +137,25 @@ def watched(monkeypatch):
 
 
 @pytest.fixture
-def asked(app, alone, watched, sign_in, visitor, monkeypatch):  # noqa: F811
+def asked(app, watched, sign_in, visitor, monkeypatch):
     """`asked(role, method, url, data)`: what is wrong with the answer, if anything. Nothing of it stays."""
     monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
     monkeypatch.setattr("portal.extensions.limiter.enabled", False)
     monkeypatch.setattr("portal.identity.stepup.AGE", timedelta(hours=3))
-    clients = {}
+    connection, kept = db._app_engines[app][None], {}
 
     def asked(role, method, url, data=None, **headers):
-        if role not in clients:
+        if role not in kept:
             signed_in = sign_in(ROLES[role], at=CIRCLE) if ROLES[role] else visitor()
-            clients[role] = app.test_client()  # one that checks no page: they are long, and checked elsewhere
-            if cookie := signed_in.get_cookie("sid", domain=CIRCLE.host):
-                clients[role].set_cookie("sid", cookie.value, domain=CIRCLE.host)
-        answer = alone(Fitting(clients[role], data), method, url, **headers)
+            kept[role] = signed_in.get_cookie("sid", domain=CIRCLE.host)
+        client = app.test_client()  # one that checks no page: they are long, and checked elsewhere
+        if cookie := kept[role]:
+            client.set_cookie("sid", cookie.value, domain=CIRCLE.host)
+        with connection.begin_nested() as before:
+            base_url = f"http://{CIRCLE.host}:8000"
+            with closing(client.open(url, method=method, data=data, headers=headers, base_url=base_url)) as answer:
+                answer.get_data()
+            before.rollback()
         wrong = watched()
         if answer.status_code >= 500:
             wrong.append(str(answer.status_code))
@@ -159,19 +166,6 @@ def asked(app, alone, watched, sign_in, visitor, monkeypatch):  # noqa: F811
         return answer, wrong
 
     return asked
-
-
-class Fitting:
-    """A client at the circle's host, in the form that `alone` opens."""
-
-    def __init__(self, client, data):
-        self.client, self.data = client, data
-
-    def open(self, url, **options):
-        return self.client.open(url, base_url=f"http://{CIRCLE.host}:8000", data=self.data, **options)
-
-    def __getattr__(self, name):
-        return getattr(self.client, name)
 
 
 def reachable(app, known):
