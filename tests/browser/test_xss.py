@@ -14,6 +14,7 @@ from portal.tenants import hosts
 from tests.cast import ALICE, BOB, CAFE, CIRCLE, IRINA, OLGA, SAM
 from tests.naughty import XSS
 from tests.objects import objects
+from tests.whole import in_full, tell
 
 pytestmark = pytest.mark.browser
 PAGES = {
@@ -112,7 +113,9 @@ def fill(app, typed):
     return written
 
 
-@pytest.mark.parametrize("order", [1, -1], ids=["first to last", "last to first"])
+@pytest.mark.parametrize(
+    "order", [pytest.param(1, id="first to last"), pytest.param(-1, id="last to first", marks=in_full)]
+)
 def test_markup_stays_text_for_everybody_who_sees_it(app, seed, browse, order):
     things = objects(seed)
     known = {name: thing.own for name, thing in things.items()}
@@ -138,5 +141,6 @@ def test_markup_stays_text_for_everybody_who_sees_it(app, seed, browse, order):
     for where, (status, shape) in seen[1].items():
         if (status, shape) != seen[0][where]:
             wrong.append(f"{where}: {seen[0][where]} → {(status, shape)}")
+    tell(sum(map(len, seen)), [*wrong, *dialogs, *elsewhere])
     assert (wrong, dialogs, elsewhere) == ([], [], [])
     assert not [shape for _, shape in seen[1].values() if shape["broken"]]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.load.proof import Row
 
-NAMES = ("access", "axe", "B2", "B5", "S1")
+NAMES = ("access", "axe", "B2", "B4", "B5", "S1")
 # what is done, the fewest cases that are all, and the tests
 PROOFS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "access": (
@@ -28,6 +28,11 @@ PROOFS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         "every text of the list in every text field: kept and shown, or refused in words",
         1_000,
         ("tests/web/test_naughty.py",),
+    ),
+    "B4": (
+        "every markup of the list in every text of every table, first to last and last to first, on everybody's pages in a browser",
+        100,
+        ("tests/browser/test_xss.py",),
     ),
     "B5": (
         "SQL, templates, formats, commands, paths, line ends, XML in every parameter alone: no 500, nothing run, nothing told",

@@ -159,15 +159,15 @@ def test_no_field_is_forgotten(app, seed, sign_in, visitor):
     assert len(found) > 60
 
 
-def pieces(longest, turn):
-    """The texts, several in one as far as they fit, so that a field is sent a few times only; `turn`: the field's number."""
+def packed(longest):
+    """The texts, several in one as far as they fit, so that a field is sent a few times only."""
     found, line = [], ""
     for one in naughty.TEXTS:
         if line and len(unicodedata.normalize("NFD", f"{line} {one}")) > longest:
             found.append(line)
             line = ""
         line = f"{line} {one}" if line else one
-    return share([*found, line], turn)
+    return [*found, line]
 
 
 def stored(field, typed):
@@ -224,7 +224,7 @@ def test_what_people_type_is_kept_and_shown(opened, seen_by, field):
     form, name = field.split(".", 1)
     client, page = opened(who, page)
     _, seen = opened(who, seen)
-    send, lines = sender(client, page, form), pieces(longest, sorted(KEPT).index(field))
+    send, lines = sender(client, page, form), share(packed(longest), sorted(KEPT).index(field))
     tell(len(lines))
     for n, typed in enumerate(lines):
         fields = {key: value.format(n=n) if isinstance(value, str) else value for key, value in others.items()}
@@ -250,7 +250,7 @@ def test_what_is_held_to_a_form_is_refused_in_words(opened, field):
     who, page, others = HELD[field]
     form, name = field.split(".", 1)
     client, page = opened(who, page)
-    send, lines = sender(client, page, form), pieces(190, sorted(HELD).index(field))
+    send, lines = sender(client, page, form), share(packed(190), sorted(HELD).index(field))
     tell(len(lines))
     for n, typed in enumerate((*naughty.NEVER, naughty.LONG[0], *lines)):
         answer = send(

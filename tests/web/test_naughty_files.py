@@ -30,7 +30,7 @@ from tests import naughty
 from tests.cast import ALICE, BOB, CIRCLE, OLGA, luhn, uid
 from tests.purchases.shop import buy
 from tests.reports.test_purchases import plain
-from tests.web.test_naughty import pieces, shown, stored
+from tests.web.test_naughty import packed, shown, stored
 
 TEXTS = sorted({stored("", one) for one in naughty.TEXTS} - {""})
 KINDS = ("csv", "json", "xlsx")
@@ -148,7 +148,7 @@ def test_rejected_lines_are_given_back_as_they_stood(bring, acting):
 
 def test_mails_give_back_every_text_and_no_name_is_a_heading(seed, acting, deliver, sink):
     """The shop's name in the words, the member's in the address, the community's as the sender."""
-    names = [stored("", one) for one in pieces(120)]
+    names = [stored("", one) for one in packed(120)]
     shops = [Business(id=uid(30_000 + n), slug=f"n{n}", name=one, category="", currency=CIRCLE.currency) for n, one in enumerate(names)]  # fmt: skip
     seed(CIRCLE, *shops)
     with acting(CIRCLE, BOB):
