@@ -14,11 +14,19 @@ from portal.settings import settings
 
 
 class Sink:
-    """Takes mail over SMTP. `refuse` is answered to a recipient, `break_off` to the mail itself."""
+    """Takes mail over SMTP. `refuse` is answered to a recipient, `break_off` to the mail itself; a sender who is not
+    `relays_for`, where that is set, is refused.
+    """
 
     def __init__(self):
-        self.mails, self.refuse, self.break_off = [], None, None
+        self.mails, self.refuse, self.break_off, self.relays_for = [], None, None, None
         self.envelopes = []  # who is told when a mail bounces, in the order of `mails`
+
+    async def handle_MAIL(self, _server, _session, envelope, address, _options):
+        if self.relays_for and address != self.relays_for:
+            return "553 Sender address rejected: not owned by user"
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):
         if self.refuse:

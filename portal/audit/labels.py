@@ -50,6 +50,7 @@ def actions() -> dict[str, str]:
         "tenant.open": gettext("opened the circle"),
         "tenant.name_owner": gettext("named the owner of the circle"),
         "tenant.change_owner": gettext("changed the owner of the circle"),
+        "admin.begin": gettext("became the first admin"),  # of logs kept from before invitations did it
         "tenant.move_clock": gettext("moved the sandbox’s clock"),
         "vault.rewrap": gettext("put the keys of secrets under a new master key"),
         "sandbox.furnish": gettext("set up the shop of the API’s examples"),

@@ -321,7 +321,7 @@ def custom_roles() -> Sequence[Any]:
 
 
 def _names(typed: str | Mapping[str, str], but: CustomRole | None = None) -> I18n:
-    """The names as they are kept; one at least, and none that another role has in the same language."""
+    """The names as they are kept; one at least, and none that another role has in any language: lists name roles by them."""
     said = {first_locale(): typed} if isinstance(typed, str) else typed
     kept = {**(but.name_i18n if but else {}), **{code: " ".join(name.split()) for code, name in said.items()}}
     names = I18n({code: name for code, name in kept.items() if name})
@@ -330,7 +330,7 @@ def _names(typed: str | Mapping[str, str], but: CustomRole | None = None) -> I18
     db.session.execute(codes.LOCK, {"key": f"{current_tenant_id()}role names"})
     others = select(CustomRole.name_i18n)
     for other in db.session.scalars(others if but is None else others.where(CustomRole.id != but.id)):
-        if any(other.get(code) == name for code, name in names.items()):
+        if {name.casefold() for name in other.values()} & {name.casefold() for name in names.values()}:
             raise Conflict(gettext("There is a role of that name already."), field="name")
     return names
 

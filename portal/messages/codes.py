@@ -21,12 +21,11 @@ from portal.kernel.model import new_id
 from portal.kernel.outbox import Message
 from portal.messages import sms
 from portal.messages.letter import AddressUnusable, address, write
-from portal.messages.smtp import MailServer
+from portal.messages.smtp import PERMANENT, MailServer
 from portal.messages.texts import Text, text_of
 from portal.settings import settings
 from portal.web.locale import locale_of
 
-PERMANENT = 500  # SMTP's 5xx
 log = logging.getLogger(__name__)
 
 

@@ -24,7 +24,7 @@ from portal.kernel.tenancy import current_tenant_id
 from portal.messages.letter import AddressUnusable, compose
 from portal.messages.models import NotificationState
 from portal.messages.preferences import may_send
-from portal.messages.smtp import MailServer
+from portal.messages.smtp import PERMANENT, MailServer
 from portal.messages.texts import workflow_of
 from portal.messages.workflows import EMAIL
 from portal.tenants.limits import allowed, lock_key
@@ -32,7 +32,6 @@ from portal.tenants.limits import allowed, lock_key
 # No worker is at a mail for longer: a delivery ends after 60 s of the relay's 90, and then its next try must find it free.
 LEASE = timedelta(seconds=int(os.environ.get("OUTBOX_LEASE_S", "90")) * 2 / 3)
 BATCH_S = 40  # below a delivery's timeout; what is left comes with the next try
-PERMANENT = 500  # SMTP's 5xx: the same mail will be refused again
 Notices = Callable[[Sequence[Message]], list[dict[str, Any]]]
 
 _BEGIN = """

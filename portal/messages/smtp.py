@@ -1,14 +1,19 @@
 """The mail server of `SMTP_URL`: smtp://, smtp+tls:// (STARTTLS) or smtps://, with user and password if it asks."""
 
+import logging
 import smtplib
 import ssl
+from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from portal.messages.letter import platform_address
 from portal.settings import settings
 
 PATIENCE_S = 10
+PERMANENT = 500  # SMTP's 5xx: the same mail will be refused again
+log = logging.getLogger(__name__)
 PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 
 
@@ -20,7 +25,24 @@ class MailServer:
         self._unreachable: OSError | None = None
 
     def send(self, mail: EmailMessage) -> None:
-        """Hand the mail over; raises OSError or smtplib.SMTPException when the server did not take it."""
+        """Hand the mail over; raises OSError or smtplib.SMTPException when the server did not take it.
+
+        A server that does not let a tenant's own address send gets the mail once more from the portal's (RFC 5321, 4.2).
+        """
+        try:
+            self._hand_over(mail)
+        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as refused:
+            theirs = mail["From"].addresses[0]
+            if refused.smtp_code < PERMANENT or theirs.addr_spec == platform_address():
+                raise
+            log.warning("the mail server does not take mails from %s: %s", theirs.addr_spec, refused)
+            del mail["From"]
+            mail["From"] = Address(theirs.display_name, addr_spec=platform_address())
+            if "Reply-To" not in mail:
+                mail["Reply-To"] = Address(addr_spec=theirs.addr_spec)
+            self._hand_over(mail)
+
+    def _hand_over(self, mail: EmailMessage) -> None:
         if self._unreachable:
             raise self._unreachable
         try:

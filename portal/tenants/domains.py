@@ -99,7 +99,9 @@ def verify(claim_id: UUID) -> str:
 @command("domain.verify")
 def _looked(claim_id: UUID, failure: str) -> None:
     row = _locked(claim_id)
-    row.checked_at, row.failure = clock.now(), failure or None
+    row.checked_at = clock.now()
+    if failure != "unreachable" or row.state == "pending" or row.failure is None:  # silence brings no lost proof back
+        row.failure = failure or None
     if not failure and row.state == "pending":
         row.state, row.verified_at = "verified", clock.now()
     journal().about("domain", row.id)

@@ -52,6 +52,14 @@ def test_mails_come_from_the_proved_address_and_so_do_their_envelopes(olga, mail
     assert mailed() == (f"anna@news.{HOST}", "desk@circle.example", f"anna@news.{HOST}")
 
 
+def test_a_mail_server_that_does_not_know_the_address_sends_from_the_portals(olga, mailed, sink):
+    """Proof in the DNS is not yet leave to send. Seen red without the second try: nobody got a code any more."""
+    save(olga, f"anna@{HOST}", sender="Anna")
+    sink.relays_for = OURS
+    assert mailed() == (OURS, f"anna@{HOST}", OURS)
+    assert sink.to(ALICE)[-1]["From"].addresses[0].display_name == "Anna"
+
+
 @pytest.mark.parametrize("address", ["anna@example.com", f"anna@evil{HOST}", f"anna@{HOST}.evil.example"])
 def test_an_address_of_an_unproved_domain_is_refused_and_what_was_typed_stays(olga, address):
     """A name above the proved one, and two that look alike. Seen red with `endswith(host)`."""
@@ -83,6 +91,18 @@ def test_when_the_proof_ends_mails_come_from_the_portal_again(olga, mailed, name
     page = olga.get(PAGE).text
     assert "does not hold any more" in page
     assert save(olga, f"anna@{HOST}", sender="Anna").status_code == 303, "the rest of the page can be saved"
+
+
+def test_name_servers_that_do_not_answer_bring_no_lost_proof_back(olga, mailed, names, acting, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("portal.tenants.dns.PATIENCE_S", 0.3)
+    save(olga, f"anna@{HOST}")
+    names.records.clear()
+    with acting(CIRCLE):
+        LOCAL_WORK["domains.recheck"]()
+    names.stop()
+    with acting(CIRCLE):
+        LOCAL_WORK["domains.recheck"]()
+    assert mailed()[0] == OURS
 
 
 def test_name_servers_that_do_not_answer_end_no_proof(olga, mailed, names, acting, monkeypatch):  # noqa: F811
