@@ -28,6 +28,7 @@ from portal.kernel.errors import PortalError
 from portal.kernel.model import new_id
 from portal.kernel.side import side_transaction
 from portal.kernel.tenancy import current_tenant_id
+from portal.kernel.turns import take_turn
 from portal.settings import settings
 from portal.web.locale import current as locale
 
@@ -37,7 +38,6 @@ LIFE, RESEND = timedelta(minutes=10), timedelta(seconds=60)
 SENDS, WINDOW = 3, timedelta(minutes=10)
 A_DAY = 10  # sends to a target: fifty guesses a day at a million codes (security.md 14)
 OF_ACCOUNT = "sign_in"  # the purpose whose codes go to members only
-LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 _BEFORE = """
 SELECT o.created_at
   FROM {table} o
@@ -220,7 +220,7 @@ def wait_for_turn(table: str, target: str, limits: Sequence[tuple[int, timedelta
     `limits`: so many within so long, a day at most. Raises `TooManyCodes`.
     """
     key, tenant = target_key(target), current_tenant_id()
-    db.session.execute(LOCK, {"key": f"{tenant}{table}{key}"})
+    take_turn(f"{tenant}{table}{key}")
     rows = db.session.execute(text(_BEFORE.format(table=table)), {"tenant": tenant, "key": key}).all()
     now = sessions.real_now()
     waits = [rows[most - 1].created_at + within - now for most, within in limits if len(rows) >= most]

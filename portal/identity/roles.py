@@ -14,7 +14,7 @@ from flask_babel import gettext
 from sqlalchemy import ColumnElement, Text, Uuid, cast, null, select, union_all
 
 from portal.extensions import db
-from portal.identity import codes, queries, service
+from portal.identity import queries, service
 from portal.identity.events import RoleChanged
 from portal.identity.models import CustomRole, RoleAssignment, TenantRole, User
 from portal.identity.person import known
@@ -24,6 +24,7 @@ from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import I18n
 from portal.kernel.tenancy import current_tenant_id
+from portal.kernel.turns import take_turn
 from portal.web.locale import first_locale
 
 REACHES: dict[str, frozenset[Permission]] = {"tenant": TENANT_ROLES["admin"], "business": BUSINESS_ROLES["owner"]}
@@ -327,7 +328,7 @@ def _names(typed: str | Mapping[str, str], but: CustomRole | None = None) -> I18
     names = I18n({code: name for code, name in kept.items() if name})
     if not names or any(len(name) > LONGEST_NAME or name.casefold() in FROZEN for name in names.values()):
         raise InvalidRole(gettext("Give the role a name of its own, of up to 60 letters."), field="name")
-    db.session.execute(codes.LOCK, {"key": f"{current_tenant_id()}role names"})
+    take_turn(f"{current_tenant_id()}role names")
     others = select(CustomRole.name_i18n)
     for other in db.session.scalars(others if but is None else others.where(CustomRole.id != but.id)):
         if {name.casefold() for name in other.values()} & {name.casefold() for name in names.values()}:

@@ -39,6 +39,7 @@ from portal.kernel.errors import Conflict, NotFound, PortalError
 from portal.kernel.model import new_id
 from portal.kernel.side import side_transaction
 from portal.kernel.tenancy import current_tenant_id
+from portal.kernel.turns import take_turn
 from portal.partners.models import Business, BusinessLocation
 from portal.partners.service import add_staff
 from portal.web.locale import offered
@@ -133,7 +134,7 @@ def invite(guest: Guest) -> UUID:
     """
     target, channel = address(guest.contact)
     key, now = codes.target_key(target), sessions.real_now()
-    db.session.execute(codes.LOCK, {"key": f"{current_tenant_id()}invitations{key}"})
+    take_turn(f"{current_tenant_id()}invitations{key}")
     member = judge(guest, target)
     wanted = guest.locale or (member.locale if member else None)
     offer = guest.offer or Offer()

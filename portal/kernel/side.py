@@ -9,6 +9,7 @@ from sqlalchemy import Result, text
 from portal.extensions import db
 from portal.kernel.journal import journal
 from portal.kernel.primaries import own_transaction
+from portal.kernel.turns import LOCK
 
 SIDE_TABLES = {
     "device_sessions",
@@ -43,7 +44,7 @@ def side_transaction(statement: str, parameters: dict[str, Any], *, alone: str |
                 text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(g.get("tenant_id") or "")}
             )
             if alone is not None:
-                connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": alone})
+                connection.execute(LOCK, {"key": alone})
             result: Result[Any] = connection.execute(text(statement), parameters)
             return list(result) if getattr(result, "returns_rows", False) else []
     finally:

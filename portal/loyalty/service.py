@@ -18,6 +18,7 @@ from portal.kernel.commands import command, journal
 from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import I18n
 from portal.kernel.tenancy import current_tenant_id
+from portal.kernel.turns import take_turn
 from portal.loyalty import durations, moves, queries
 from portal.loyalty.ladder import Standing, Tier
 from portal.loyalty.models import StatusTier, TierProgram
@@ -320,9 +321,7 @@ def _recount(program_id: UUID, period: str) -> None:
         "zone": g.tenant.timezone,
         "months": MONTHS[period],
     }
-    db.session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"tiers:{values['tenant']}"}
-    )
+    take_turn(f"tiers:{values['tenant']}")
     _count(values, "")
     journal().note("tier_progress", program_id, {"recounted": [None, period]})
 

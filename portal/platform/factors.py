@@ -31,6 +31,7 @@ from portal.identity.factors import (
 from portal.kernel import vault
 from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.model import new_id
+from portal.kernel.turns import PLAIN_LOCK
 from portal.platform import audit, passkeys
 from portal.platform.database import connected
 
@@ -183,7 +184,7 @@ def _alone(operator_id: UUID) -> Iterator[psycopg.Connection[Any]]:
     one stays where one is required, and of two first ones one brings the codes.
     """
     with connected() as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"operator {operator_id}",))
+        connection.execute(PLAIN_LOCK, (f"operator {operator_id}",))
         yield connection
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from portal.identity.failures import KEPT, Rules, TooManyTries
 from portal.kernel.model import new_id
+from portal.kernel.turns import PLAIN_LOCK
 from portal.platform.database import connected
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _MADE = """
 SELECT clock_timestamp() AS now,
        ARRAY(SELECT at FROM operator_tries WHERE kind = %(kind)s AND account = %(account)s
@@ -54,7 +54,7 @@ def attempt(account: str, address: str, rules: Rules) -> Attempt:
     most = max(allowed for limit in limits.values() for allowed, _ in limit)
     with connected() as connection:
         for key in sorted({made.account, whence}):
-            connection.execute(_LOCK, (f"operator tries {key}",))
+            connection.execute(PLAIN_LOCK, (f"operator tries {key}",))
         row = connection.execute(_MADE, {**values, "most": most}).fetchone()
         assert row is not None  # noqa: S101  a SELECT without FROM
         waits = [

@@ -109,8 +109,11 @@ def sign_in_by_passkey() -> Any:
 def passkey_options() -> Response:
     """What a browser is asked to sign."""
     half = g.get("half")
-    new = lambda: passkeys.to_register(g.operator_session) if _enrolling() else None  # noqa: E731
-    return signing.question(passkeys, half.id if half else None, new)
+
+    def register() -> str | None:
+        return passkeys.to_register(g.operator_session) if _enrolling() else None
+
+    return signing.question(passkeys, half.id if half else None, register)
 
 
 @platform.route("/second/new", permission=HALF)

@@ -4,13 +4,10 @@ from collections.abc import Callable
 
 from flask import g
 from flask_babel import gettext, lazy_gettext
-from sqlalchemy import text
 
-from portal.extensions import db
 from portal.kernel.errors import PortalError
 from portal.kernel.tenancy import current_tenant_id
-
-LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
+from portal.kernel.turns import take_turn
 
 LIMITS = {  # key in `tenants.limits` → its name for the operator
     "members": lazy_gettext("Members"),
@@ -40,7 +37,7 @@ def keep_within(what: str, count: Callable[[], int], more: int = 1) -> None:
     that `count` sees all that was added before; nothing else waits, and without a limit nothing does.
     """
     if allowed(what) is not None:
-        db.session.execute(LOCK, {"key": lock_key(what)})
+        take_turn(lock_key(what))
     refuse_full(what, count, more)
 
 
