@@ -1,4 +1,7 @@
-"""operators' sessions: which browser and where, so that operators see and end their own"""
+"""operators' sessions: which browser and where, so that operators see and end their own
+
+The defaults are for processes of the release before, which know none of it while they still run.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,9 +13,9 @@ AT = sa.DateTime(timezone=True)
 
 def upgrade():
     op.execute("DELETE FROM operator_sessions")  # a quarter of an hour long: operators sign in again
-    op.add_column("operator_sessions", sa.Column("id", sa.Uuid(), nullable=False))
-    op.add_column("operator_sessions", sa.Column("user_agent", sa.Text(), nullable=False))
-    op.add_column("operator_sessions", sa.Column("ip", sa.Text(), nullable=False))
+    op.add_column("operator_sessions", sa.Column("id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False))
+    op.add_column("operator_sessions", sa.Column("user_agent", sa.Text(), server_default="", nullable=False))
+    op.add_column("operator_sessions", sa.Column("ip", sa.Text(), server_default="", nullable=False))
     op.add_column(
         "operator_sessions",
         sa.Column("last_seen_at", AT, server_default=sa.text("clock_timestamp()"), nullable=False),

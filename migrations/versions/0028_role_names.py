@@ -1,4 +1,7 @@
-"""roles of the tenant's own: a name in each language; the one they had becomes the one in the first language"""
+"""roles of the tenant's own: a name in each language; the one they had becomes the one in the first language
+
+`name` stays, made of it, for processes of the release before: they read it with every session. The next release drops it.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,9 +18,12 @@ def upgrade():
     op.alter_column("custom_roles", "name_i18n", nullable=False)
     op.drop_constraint(op.f("uq_custom_roles_tenant_id_name"), "custom_roles")
     op.drop_column("custom_roles", "name")
+    said = "jsonb_path_query_first(name_i18n, '$.*') #>> '{}'"
+    op.add_column("custom_roles", sa.Column("name", sa.Text(), sa.Computed(said, persisted=True)))
 
 
 def downgrade():
+    op.drop_column("custom_roles", "name")
     op.add_column("custom_roles", sa.Column("name", sa.Text()))
     _per_tenant(
         f"UPDATE custom_roles r SET name = coalesce(r.name_i18n->>{FIRST},"
