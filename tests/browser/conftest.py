@@ -1,6 +1,7 @@
 """A running portal and a headless Chromium. The portal is served from this process, on the tenant's own host name."""
 
 import threading
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -30,15 +31,46 @@ def chromium():
         browser.close()
 
 
+class Answers:
+    """The app, each answer whole before its first byte goes out, and a count of those still being made.
+
+    Werkzeug's server leaves the file of an answer open when the browser hangs up in the middle of it.
+    """
+
+    def __init__(self, app):
+        self.app, self.open, self.changed = app, 0, threading.Condition()
+
+    def __call__(self, environ, start_response):
+        self._count(1)
+        try:
+            with closing(self.app(environ, start_response)) as parts:
+                return [b"".join(parts)]
+        finally:
+            self._count(-1)
+
+    def _count(self, more):
+        with self.changed:
+            self.open += more
+            self.changed.notify_all()
+
+    def finish(self):
+        """Returns when nobody is being answered: what a page asked for last is not left to the next test."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.open == 0, PATIENCE_MS / 1000)
+
+
 @pytest.fixture
 def portal(app):
     """The port on which the app answers while the test runs."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    answers = Answers(app)
+    server = make_server("127.0.0.1", 0, answers, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server.server_port
     server.shutdown()
     thread.join()
+    server.server_close()
+    answers.finish()
 
 
 @pytest.fixture
