@@ -31,7 +31,7 @@ _JSON = {"moment": f"""'"', {MOMENT}, '"'""", "text": "to_json({0})", "word": ""
 
 def csv(snapshot: Reading, *, bom: bool = False) -> Iterator[bytes]:
     """RFC 4180 in UTF-8, with a byte order mark when asked for."""
-    columns = ", ".join(_CSV[kind].format(sql) for _, kind, sql in snapshot.COLUMNS)
+    columns = ", ".join(_CSV[kind].format(name) for name, kind, _ in snapshot.COLUMNS)
     block = bytearray(BOM if bom else b"")
     block += ",".join(name for name, *_ in snapshot.COLUMNS).encode() + b"\r\n"
     for row in snapshot.rows(columns, "FORMAT csv"):
@@ -45,7 +45,7 @@ def csv(snapshot: Reading, *, bom: bool = False) -> Iterator[bytes]:
 
 def as_json(snapshot: Reading) -> Iterator[bytes]:
     """`{"meta": {…}, "rows": [{…}, …]}`; amounts are decimal strings, moments ISO 8601 with the zone's offset."""
-    cells = ", ',', ".join(f"""'"{name}":', {_JSON[kind].format(sql)}""" for name, kind, sql in snapshot.COLUMNS)
+    cells = ", ',', ".join(f"""'"{name}":', {_JSON[kind].format(name)}""" for name, kind, _ in snapshot.COLUMNS)
     meta = json.dumps(about(snapshot), ensure_ascii=False)
     block = bytearray(f'{{"meta":{meta},"rows":['.encode())
     begun = len(block)

@@ -138,7 +138,7 @@ def refuse_too_many(found: Sequence[Sums]) -> None:
 class Snapshot(Reading):
     """The purchases that are asked for. Raises `AlreadyRunning`, `TooLong`."""
 
-    COLUMNS, FROM = COLUMNS, _FROM
+    COLUMNS, FROM, BESIDE = COLUMNS, _FROM, ("u.unit", "u.zero", "u.exponent")
     asked: Asked
     sums: list[Sums]
 

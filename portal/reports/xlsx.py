@@ -33,11 +33,12 @@ _ESCAPED = rf"""CASE WHEN {{0}} ~ '{_ODD}' THEN (
 _SERIAL = (
     "(date_part('epoch', date_trunc('milliseconds', {0}) AT TIME ZONE current_setting('timezone')) / 86400 + 25569)"
 )
+# What stands before a cell's value, its value as SQL, and what stands behind it.
 _CELLS = {
-    "moment": f"""'<c s="{WHEN}"><v>', {_SERIAL}, '</v></c>'""",
-    "text": f"""'<c s="{TEXT}" t="inlineStr"><is><t xml:space="preserve">', {_ESCAPED}, '</t></is></c>'""",
-    "word": f"""'<c s="{TEXT}" t="inlineStr"><is><t>', {{0}}, '</t></is></c>'""",
-    "money": f"""'<c s="', u.exponent + {MONEY}, '"><v>', {AMOUNT}, '</v></c>'""",
+    "moment": (f"""<c s="{WHEN}"><v>""", _SERIAL, "</v></c>"),
+    "text": (f"""<c s="{TEXT}" t="inlineStr"><is><t xml:space="preserve">""", _ESCAPED, "</t></is></c>"),
+    "word": (f"""<c s="{TEXT}" t="inlineStr"><is><t>""", "{0}", "</t></is></c>"),
+    "money": (f"""<c s="', exponent + {MONEY}, '"><v>""", AMOUNT, "</v></c>"),
 }
 _WIDTHS = {"moment": 21, "text": 24, "word": 13, "money": 14}
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -80,11 +81,10 @@ def _written(
     snapshot: Reading, frame: dict[str, str], headings: list[tuple[str, int]], sizes: list[int]
 ) -> Iterator[bytes]:
     outlet = _Outlet()
-    cells = ", ".join(_CELLS[kind].format(sql) for _, kind, sql in snapshot.COLUMNS)
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # type: ignore[call-overload]
         for name, content in frame.items():
             archive.writestr(name, content)
-        rows = snapshot.rows(f"concat('<row>', {cells}, '</row>')", UNQUOTED)
+        rows = snapshot.rows(_cells(snapshot), UNQUOTED)
         for number, size in enumerate(sizes, 1):
             with archive.open(f"xl/worksheets/sheet{number}.xml", "w") as sheet:
                 block = bytearray(_opened(headings, first=number == 1).encode())
@@ -98,6 +98,15 @@ def _written(
                 sheet.write(block + b"</sheetData></worksheet>")
         next(rows, None)  # ends the reading, which sees that nothing is missing or too much
     yield outlet.take()
+
+
+def _cells(snapshot: Reading) -> str:
+    """A row's XML as SQL; what lies between two values is one text, since each costs."""
+    cells = []
+    for name, kind, _ in snapshot.COLUMNS:
+        before, value, behind = _CELLS[kind]
+        cells.append(f"{before}', {value.format(name)}, '{behind}")
+    return f"concat('<row>{''.join(cells)}</row>')"
 
 
 def _headings(snapshot: Reading) -> list[tuple[str, int]]:
