@@ -290,7 +290,15 @@ class World:
                     )
             return self.on_its_way() == 0
 
-        until(drained, within, every=0.25)
+        try:
+            until(drained, within, every=0.25)
+        except AssertionError as error:
+            with self.admin() as connection:
+                left = connection.execute(
+                    "SELECT subscriber, status, attempts, left(last_error, 200), count(*) FROM outbox_deliveries WHERE open GROUP BY 1, 2, 3, 4"
+                ).fetchall()
+            logs = {log.stem: log.read_text(errors="replace")[-1500:] for log in (self.var / "log").glob("*.log")}
+            raise AssertionError(f"{error}: {left}\n{self.crashes()}\n{logs}") from error
 
     def portal(self, *arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         """A command of the command line."""
