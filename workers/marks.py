@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from portal.extensions import db
+from portal.kernel.driver import driver_sql, run
 from portal.kernel.outbox import MAX_ATTEMPTS, Message
 from portal.kernel.tenancy import current_tenant_id
 from workers.outbox import backoff
@@ -25,7 +26,7 @@ SELECT ours.id::text AS delivery_id, m.data::text AS data, m.id, m.seq, m.type, 
   FROM ours JOIN LATERAL (SELECT * FROM outbox_messages WHERE tenant_id = :tenant AND id = ours.message_id OFFSET 0) m ON true
  ORDER BY m.seq
 """
-_LOCKED, _SEEN = text(_READ.format(lock="FOR UPDATE SKIP LOCKED")), text(_READ.format(lock=""))
+_LOCKED, _SEEN = driver_sql(_READ.format(lock="FOR UPDATE SKIP LOCKED")), driver_sql(_READ.format(lock=""))
 _IN_ORDER = text(
     f"SELECT d.id::text, d.attempts AS attempt, d.aggregate_type, d.aggregate_id FROM {_OURS.format(lock='')} ORDER BY d.seq"
 )
@@ -61,7 +62,7 @@ class Leased(NamedTuple):
 
 def read(deliveries: Mapping[str, int], *, lock: bool) -> list[tuple[str, Message]]:
     """The messages of those deliveries that are still leased for this attempt, in the order of their commits."""
-    rows = db.session.execute(_LOCKED if lock else _SEEN, _arrays(deliveries)).all()
+    rows = run(_LOCKED if lock else _SEEN, _arrays(deliveries)).fetchall()
     contents = json.loads(f"[{','.join([row[1] for row in rows])}]")  # one by one they cost five times as much
     envelopes: list[tuple[Any, ...]] = [(*row[2:], content) for row, content in zip(rows, contents, strict=True)]
     return [(row[0], Message(*envelope)) for row, envelope in zip(rows, envelopes, strict=True)]
