@@ -36,7 +36,9 @@ REHEARSAL = (
     'op.execute("ALTER TABLE ledger_entries ADD CONSTRAINT rehearsed CHECK (amount <> 0) NOT VALID")',
     'op.execute("ALTER TABLE ledger_entries VALIDATE CONSTRAINT rehearsed")',
     'with op.get_context().autocommit_block():\n        op.execute("DROP INDEX IF EXISTS rehearsed")\n        op.execute("CREATE INDEX CONCURRENTLY rehearsed ON purchases (tenant_id, till)")',
-    "op.get_bind().connection.cursor().execute(open(LEDGER).read())",
+    """op.execute("GRANT CREATE ON SCHEMA ledger TO portal_ledger; SET ROLE portal_ledger")
+    op.execute("DO $$ BEGIN EXECUTE pg_get_functiondef('ledger.post'::regproc); END $$")
+    op.execute("RESET ROLE; REVOKE CREATE ON SCHEMA ledger FROM portal_ledger")""",
     'op.execute("ALTER TABLE users ADD COLUMN rehearsed int; ALTER TABLE users DROP COLUMN rehearsed")',
     'op.add_column("outbox_deliveries", sa.Column("rehearsed", sa.Text()))',
 )
@@ -247,8 +249,8 @@ def _migrate(world: World, name: str, step: str) -> str:
     folder.mkdir()
     head = world.one("SELECT version_num FROM alembic_version")
     (folder / f"{name}_step.py").write_text(
-        f'import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = "r{name}", "{head}"\n'
-        f'LEDGER = "{ROOT}/migrations/sql/ledger.sql"\n\n\ndef upgrade():\n    {step}\n'
+        f'import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = "r{name}", "{head}"'
+        f"\n\ndef upgrade():\n    {step}\n"
     )
     folders = " ".join(str(one) for one in sorted(world.var.glob("steps-*")))
     code = (
