@@ -48,6 +48,7 @@ def disk_full(world: World, *, times: int) -> Row:
     wrong, panics, deaf = [], 0, 0.0
     for _ in range(times):
         wrong += uploads_refused(world, world.var / "files")
+    world.drain()  # the imports: what a crash interrupts of long work is cron's to begin anew
     with Driver(world, processes=1, threads=4) as driver:
         for _ in range(times):
             driver.wait(driver.done + 30)

@@ -26,11 +26,13 @@ from werkzeug.datastructures import ImmutableMultiDict
 
 from portal.extensions import db
 from portal.settings import ROOT
-from tests.architecture.test_access import MATRIX, ROLES, address, routes, things  # noqa: F401  fixtures
+from tests.architecture.test_access import MATRIX, OPS, ROLES, address, routes, routes_of, things
+from tests.architecture.test_access_elsewhere import in_the_room, names, ops_things
 from tests.cast import CIRCLE
 from tests.checked import Outline
 from tests.whole import TOLD, in_full, tell
 
+__all__ = ["in_the_room", "names", "ops_things", "things"]  # fixtures
 MARK, SUM, WORKED_OUT = "kr5g", "91827*71", str(91827 * 71)
 ENTITY = '<?xml version="1.0"?><!DOCTYPE kr5g [<!ENTITY x SYSTEM "file:///etc/passwd">]><kr5g>&x;</kr5g>'
 TEXTS = {
@@ -156,16 +158,19 @@ def asked(app, watched, sign_in, visitor, monkeypatch):
             with closing(client.open(url, method=method, data=data, headers=headers, base_url=base_url)) as answer:
                 answer.get_data()
             before.rollback()
-        wrong = watched()
-        if answer.status_code >= 500:
-            wrong.append(str(answer.status_code))
-        if leaked := LEAKED.search(answer.text if answer.mimetype.startswith("text/") else ""):
-            wrong.append(f"says {leaked[0]}")
-        if any(MARK in name.lower() for name, _ in answer.headers):
-            wrong.append("a header of its own")
-        return answer, wrong
+        return answer, [*watched(), *told_of(answer)]
 
     return asked
+
+
+def told_of(answer):
+    """What an answer itself says of a text that was run."""
+    if answer.status_code >= 500:
+        yield str(answer.status_code)
+    if leaked := LEAKED.search(answer.text if answer.mimetype.startswith("text/") else ""):
+        yield f"says {leaked[0]}"
+    if any(MARK in name.lower() for name, _ in answer.headers):
+        yield "a header of its own"
 
 
 def reachable(app, known):
@@ -183,7 +188,7 @@ def typed(rule):
     return [name for name, kind in rule._converters.items() if type(kind).__name__ == "UnicodeConverter"]
 
 
-def test_nothing_that_an_address_carries_is_run(app, things, asked):  # noqa: F811
+def test_nothing_that_an_address_carries_is_run(app, things, asked):
     """All texts in one, in every parameter at once, of a page of each kind."""
     sources = [file.read_text() for file in (ROOT / "portal").rglob("*.py")]
     names = {name for source in sources for name in READ_BY_VIEWS.findall(source)}
@@ -204,7 +209,7 @@ def test_nothing_that_an_address_carries_is_run(app, things, asked):  # noqa: F8
 
 @in_full
 @pytest.mark.parametrize("part", range(PARTS))
-def test_nothing_that_any_parameter_carries_is_run(app, things, asked, monkeypatch, part):  # noqa: F811
+def test_nothing_that_any_parameter_carries_is_run(app, things, asked, monkeypatch, part):
     """Each text in each parameter alone: query, form, part of the address, body."""
     monkeypatch.setattr(app.request_class, "parameter_storage_class", Noted)
     every = list(reachable(app, things))
@@ -254,6 +259,49 @@ def test_nothing_that_any_parameter_carries_is_run(app, things, asked, monkeypat
                 wrong += [f"{role} {method} {url} {mimetype}: {one}" for one in found]
     tell(cases, wrong, **more)
     assert wrong == []
+
+
+@pytest.mark.commits
+def test_nothing_that_reaches_the_operators_room_is_run(app, ops_things, in_the_room, watched, monkeypatch):
+    """The same in the room: all texts in one, in the long form each by itself, in every parameter and every field."""
+    monkeypatch.setattr("portal.extensions.limiter.enabled", False)
+    monkeypatch.setattr(app.request_class, "parameter_storage_class", Noted)
+    cases, wrong, forms, browser = 0, [], defaultdict(dict), in_the_room()
+
+    def send(method, url, data=None):
+        nonlocal browser, cases
+        if method != "GET":
+            browser = in_the_room()  # some end the session
+        cases += 1
+        with closing(browser.open(url, method=method, data=data, base_url=f"http://{OPS}:8000")) as answer:
+            answer.get_data()
+        wrong.extend(f"{method} {url[:80]} {list(data or ())}: {one}" for one in [*watched(), *told_of(answer)])
+        return answer
+
+    every = [
+        (address(app, rule, {a: ops_things[a].own for a in rule.arguments}), method, rule)
+        for endpoint, method, rule in routes_of(app, "ops")
+        if not endpoint.endswith(ENDS)
+    ]
+    for url, method, _ in every:
+        if method == "GET" and (answer := send(method, url)).mimetype == "text/html":
+            for form in Outline(answer.text).forms:
+                forms[(form["action"] or url).partition("?")[0]] |= dict(form["fields"])
+    for url, method, rule in every:
+        own = forms[url] if method != "GET" else {}
+        Noted.read.clear()
+        send(method, url, own or None)
+        fields = sorted((Noted.read | own.keys()) - STAYS)
+        for text in TEXTS.values() if TOLD else [ALL]:
+            for name in fields:
+                send(method, f"{url}?{name}={quote(text)}", own or None)
+                if method != "GET":
+                    send(method, url, {**own, name: text})
+            for name in typed(rule):
+                send(method, url.replace(quote(str(ops_things[name].own)), quote(text, safe="")), own or None)
+    tell(cases, wrong)
+    assert wrong == []
+    assert cases > 2 * len(every)
 
 
 @pytest.mark.parametrize("kind", ["query", "body"])
