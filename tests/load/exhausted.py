@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -268,6 +269,9 @@ def _memory(world: World, web: Guarded) -> Callable[[], None]:
 def _limited(world: World, web: Guarded, what: int, used: Callable[[psutil.Process], int]) -> Callable[[], None]:
     """No more than is used now, for each worker of the web; one that dies of it is followed by one without a limit."""
     before = {}
+    until(
+        lambda: all(map(_serves, world.children(web)))
+    )  # one that cannot even begin ends the web, and is no worker yet
     for worker in world.children(web):
         before[worker] = worker.rlimit(what)
         worker.rlimit(what, (used(worker), before[worker][1]))
@@ -278,6 +282,13 @@ def _limited(world: World, web: Guarded, what: int, used: Callable[[psutil.Proce
                 worker.rlimit(what, limits)
 
     return give_back
+
+
+def _serves(worker: psutil.Process) -> bool:
+    """Whether it waits for requests, not only loads."""
+    with suppress(OSError):
+        return any("eventpoll" in os.readlink(one) for one in Path(f"/proc/{worker.pid}/fd").iterdir())
+    return False
 
 
 SHORTAGES = {"connections": _connections, "files": _files, "memory": _memory}
