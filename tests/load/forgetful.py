@@ -69,6 +69,8 @@ def forgotten(world: World, *, restarts: int, absences: int, away_s: float) -> R
     answers = driver.answers
     for line in wrong[:20]:
         print(f"F3: {line}", flush=True)
+    if wrong or answers.errors:
+        print(world.crashes(), flush=True)
     return world.checked(
         Row(
             "F3",
