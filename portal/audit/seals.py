@@ -1,9 +1,8 @@
 """Sealing the audit log, and signing its newest seal once a day (security.md 11, D20)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import rfc8785
 from cryptography.exceptions import InvalidSignature
@@ -13,7 +12,7 @@ from sqlalchemy import select, text
 from portal.audit.events import AuditSigned
 from portal.audit.models import AuditKey, AuditRoot, AuditSeal
 from portal.extensions import db
-from portal.identity.models import TenantRole
+from portal.identity.queries import admins
 from portal.kernel.chain import Chain, moment, utc
 from portal.kernel.commands import command, emit, journal
 from portal.kernel.model import new_id
@@ -67,7 +66,7 @@ def sign() -> bool:
     journal().about("tenant", current_tenant_id())
     if postings := ledger.CHAIN.newest():
         journal().note("ledger_seals", postings.n, {"hash": [None, postings.hash]})
-    for member_id in _admins():
+    for member_id in admins():
         emit(AuditSigned(member_id=member_id, n=head.n, entries=head.entries, hash=head.hash, signature=made.signature))
     return True
 
@@ -115,10 +114,6 @@ def _key() -> AuditKey:
         db.session.add(found)
         db.session.flush()
     return found
-
-
-def _admins() -> Sequence[UUID]:
-    return db.session.scalars(select(TenantRole.user_id).where(TenantRole.role == "admin")).all()
 
 
 def _now() -> datetime:

@@ -1,5 +1,6 @@
 """Looking for people: by what identifies them exactly, or by the beginnings of words; always by an index (D6)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,6 +48,11 @@ _BY = {
     )
     for column in ("id", "card_number", "email", "phone")
 }
+
+
+def admins() -> Sequence[UUID]:
+    """The tenant's admins."""
+    return db.session.scalars(select(TenantRole.user_id).where(TenantRole.role == "admin")).all()
 
 
 def find_member(text: str) -> MemberRow | None:

@@ -25,12 +25,28 @@ from portal.kyc.events import KycDecided
 from portal.loyalty.events import TierChanged
 from portal.messages import mail
 from portal.messages.codes import send_codes, send_links, tell_old_contacts
-from portal.messages.facts import kyc_notices, purchase_notices, safety_notices, tier_notices, welcome_notices
+from portal.messages.facts import (
+    kyc_notices,
+    purchase_notices,
+    safety_notices,
+    sender_notices,
+    tier_notices,
+    welcome_notices,
+)
 from portal.messages.inbox import tell
 from portal.messages.invitations import send_guests
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
+from portal.tenants.events import SenderLost
 
-SAFETY = (PasswordChanged, ContactChanged, IdentityLinked, IdentityUnlinked, MembersMerged, MembersParted, RoleChanged)
+SAFETY = (
+    PasswordChanged,
+    ContactChanged,
+    IdentityLinked,
+    IdentityUnlinked,
+    MembersMerged,
+    MembersParted,
+    RoleChanged,
+)
 
 
 @subscriber("messages.notify_purchase", events=(PurchaseRecorded, PurchaseRefunded))
@@ -133,3 +149,15 @@ def tell_old_contact(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 def send_invitation(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """A link to whoever is asked to come."""
     return send_guests(messages)
+
+
+@subscriber("messages.notify_sender", events=(SenderLost,))
+def notify_sender(messages: Sequence[Message]) -> None:
+    """A line in each admin's inbox when the proof of the domain that mails come from has ended."""
+    tell(sender_notices(messages))
+
+
+@subscriber("messages.email_sender", events=(SenderLost,), transactional=False)
+def email_sender(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
+    """The same as a mail."""
+    return mail.send(messages, sender_notices)

@@ -233,6 +233,15 @@ def _root(data: Data) -> Text:
     return Text(gettext("Audit log: signed root %(n)s", n=data["n"]), body, "/admin/audit/chain", "shield-check")
 
 
+def _sender_lost(data: Data) -> Text:
+    body = gettext(
+        "The DNS of %(host)s no longer carries your record, so mails do not come from %(address)s any more but from the portal's address. Put the record back and check it again.",
+        host=data["host"],
+        address=data["address"],
+    )
+    return Text(gettext("Your mails have lost their address"), body, "/admin/settings/domains", "mail")
+
+
 def _kyc(data: Data) -> Text:
     from portal.kyc import labels
 
@@ -269,6 +278,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Data], Text]]] = {
     "member.parted": ("security", _parted),
     "job.done": ("work", _job),
     "audit.signed": ("security", _root),
+    "sender.lost": ("security", _sender_lost),
 }
 
 

@@ -16,11 +16,12 @@ from sqlalchemy import select, text
 
 from portal.extensions import db
 from portal.kernel import clock
-from portal.kernel.commands import command, journal
+from portal.kernel.commands import command, emit, journal
 from portal.kernel.errors import NotFound, PortalError
 from portal.kernel.tenancy import current_tenant_id
 from portal.settings import settings
 from portal.tenants import dns, hosts
+from portal.tenants.events import SenderLost
 from portal.tenants.models import DomainClaim, TenantDomain
 
 MOST = 20  # claims of one tenant
@@ -98,13 +99,17 @@ def verify(claim_id: UUID) -> str:
 
 @command("domain.verify")
 def _looked(claim_id: UUID, failure: str) -> None:
-    row = _locked(claim_id)
+    row, own = _locked(claim_id), sender()
+    held = bool(own) and proved(ascii_domain(own)) is not None
     row.checked_at = clock.now()
     if failure != "unreachable" or row.state == "pending" or row.failure is None:  # silence brings no lost proof back
         row.failure = failure or None
     if not failure and row.state == "pending":
         row.state, row.verified_at = "verified", clock.now()
     journal().about("domain", row.id)
+    db.session.flush()
+    if held and proved(ascii_domain(own)) is None:
+        emit(SenderLost(domain_id=row.id, address=own, host=row.host))
 
 
 @command("domain.activate")
@@ -187,9 +192,14 @@ def mail_names() -> list[str]:
 
 def recheck_senders() -> None:
     """Ask the DNS again about the domain that the tenant's mails come from."""
-    own: str = (g.tenant.settings.get("mail") or {}).get("from_address") or ""
+    own = sender()
     for claim_id in db.session.scalars(_covering(ascii_domain(own))).all() if own else ():
         verify(claim_id)
+
+
+def sender() -> str:
+    """The address of its own that the acting tenant's mails are to come from; '' for the portal's."""
+    return (g.tenant.settings.get("mail") or {}).get("from_address") or ""
 
 
 def ascii_domain(address: str) -> str:

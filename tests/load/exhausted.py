@@ -25,6 +25,7 @@ NAMES = ("F8", "F13")
 LEASE_S = "5"  # a mark that PostgreSQL could not keep is made good after this
 MIB = 1024 * 1024
 FINE, BUSY = 200, 503
+WORKERS = 2
 CLEAN = ((FINE, ""), (BUSY, "5"), (0, ""))  # 0: nobody could even take the call
 
 
@@ -169,7 +170,7 @@ def _shrink(world: World) -> None:
 
 def exhausted(world: World, *, times: int, writes: int, of: tuple[str, ...] = ()) -> Row:
     """F13: database connections, file descriptors and memory (or `of` these) run out under writes; 503, then all is well."""
-    web = world.web(workers=2, threads=16)
+    web = world.web(workers=WORKERS, threads=16)
     world.relay()
     world.pool("fast", 1)
     wrong, refused, slowest = [], dict.fromkeys(of or SHORTAGES, 0), 0.0
@@ -268,11 +269,15 @@ def _memory(world: World, web: Guarded) -> Callable[[], None]:
 
 def _limited(world: World, web: Guarded, what: int, used: Callable[[psutil.Process], int]) -> Callable[[], None]:
     """No more than is used now, for each worker of the web; one that dies of it is followed by one without a limit."""
-    before = {}
-    until(
-        lambda: all(map(_serves, world.children(web)))
-    )  # one that cannot even begin ends the web, and is no worker yet
-    for worker in world.children(web):
+    before: dict[psutil.Process, tuple[int, int]] = {}
+    workers: list[psutil.Process] = []
+
+    def serve() -> bool:  # one that cannot even begin ends the web: it is no worker yet
+        workers[:] = world.children(web)
+        return len(workers) == WORKERS and all(map(_waits, workers))
+
+    until(serve, within=60, every=0.05)
+    for worker in workers:
         before[worker] = worker.rlimit(what)
         worker.rlimit(what, (used(worker), before[worker][1]))
 
@@ -284,10 +289,10 @@ def _limited(world: World, web: Guarded, what: int, used: Callable[[psutil.Proce
     return give_back
 
 
-def _serves(worker: psutil.Process) -> bool:
-    """Whether it waits for requests, not only loads."""
+def _waits(worker: psutil.Process) -> bool:
+    """For requests, that is: who loads, reads and computes."""
     with suppress(OSError):
-        return any("eventpoll" in os.readlink(one) for one in Path(f"/proc/{worker.pid}/fd").iterdir())
+        return "epoll_wait" in Path(f"/proc/{worker.pid}/wchan").read_text()
     return False
 
 

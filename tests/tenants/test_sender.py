@@ -93,6 +93,20 @@ def test_when_the_proof_ends_mails_come_from_the_portal_again(olga, mailed, name
     assert save(olga, f"anna@{HOST}", sender="Anna").status_code == 303, "the rest of the page can be saved"
 
 
+def test_the_admin_hears_once_that_the_proof_has_ended(olga, names, acting, deliver, sink):  # noqa: F811
+    """In the inbox and by mail, from the portal's address; not each night anew. Seen red without the look at what held before."""
+    save(olga, f"anna@{HOST}")
+    names.records.clear()
+    for _ in range(2):
+        with acting(CIRCLE):
+            LOCAL_WORK["domains.recheck"]()
+        deliver()
+    told = [mail for mail in sink.to(OLGA) if mail["Subject"] == "Your mails have lost their address"]
+    assert len(told) == 1
+    assert told[0]["From"].addresses[0].addr_spec == OURS
+    assert olga.get("/me/notifications").text.count("no longer carries your record") == 1
+
+
 def test_name_servers_that_do_not_answer_bring_no_lost_proof_back(olga, mailed, names, acting, monkeypatch):  # noqa: F811
     monkeypatch.setattr("portal.tenants.dns.PATIENCE_S", 0.3)
     save(olga, f"anna@{HOST}")
