@@ -10,6 +10,7 @@ from portal import nouns
 from portal.extensions import babel, csrf, db, htmx, limiter, login_manager
 from portal.kernel import primaries
 from portal.settings import MAIN, ROOT, Settings, settings
+from portal.web import tries
 
 
 class PortalApp(OpenAPI):
@@ -47,10 +48,9 @@ def _flask_config(config: Settings) -> dict[str, Any]:
         "MAX_CONTENT_LENGTH": 64 * 1024 * 1024,
         "MAX_FORM_MEMORY_SIZE": 1024 * 1024,
         "MAX_FORM_PARTS": 500,
-        "RATELIMIT_STORAGE_URI": config.REDIS_URL,
+        "RATELIMIT_STORAGE_URI": tries.PREFIX + config.REDIS_URL,
         "RATELIMIT_KEY_PREFIX": config.REDIS_PREFIX,
         "RATELIMIT_STRATEGY": "moving-window",
-        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
         "RATELIMIT_HEADERS_ENABLED": True,
         "RATELIMIT_STORAGE_OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
         "BABEL_DEFAULT_LOCALE": "en",

@@ -1,15 +1,21 @@
 """Signing in and out: /login, /logout, /join."""
 
 import re
+import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import pytest
+from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy import func, select, text
 
 from portal.identity import failures
 from portal.identity.models import Consent, DeviceSession, LoginFailure, Referral, User
 from portal.kernel.audit import AuditEntry
+from portal.web import tries
+from portal.web.tries import Tries
 from tests.cast import ALICE, BOB, CIRCLE, EVE, GLOBEX, IRINA, MALLORY, OLGA, PASSWORD, TRENT, uid
 from tests.post import code_in
 
@@ -379,19 +385,50 @@ def test_tries_in_another_community_do_not_count_here(visitor):
     assert enter(visitor(CIRCLE)).status_code == 303
 
 
-def test_the_rate_in_front_holds_when_redis_is_down(visitor, app, monkeypatch):
+@pytest.fixture
+def nowhere():
+    """Counts of tries kept where no Redis answers."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        yield Tries(f"{tries.PREFIX}redis://127.0.0.1:{held.getsockname()[1]}")
+
+
+def test_the_rate_in_front_holds_when_redis_is_down(visitor, app, monkeypatch, nowhere):
     """Sixty an address, all right or wrong: the sixty-first waits, also while Redis does not answer."""
     from portal.extensions import limiter
 
-    monkeypatch.setattr(limiter, "_storage_dead", True)
-    limiter._fallback_storage.reset()
+    monkeypatch.setattr(limiter, "_limiter", MovingWindowRateLimiter(nowhere))
     browser = from_(visitor(), "10.7.7.7")
     token = _csrf(browser.get("/login").text)
     answers = [browser.post("/login", data={"email": "", "csrf_token": token}, csrf=False) for _ in range(61)]
-    limiter._fallback_storage.reset()
     assert {a.status_code for a in answers[:60]} == {422}
     assert answers[60].status_code == 429
     assert 0 < int(answers[60].headers["Retry-After"]) <= 301
+
+
+def test_requests_that_redis_fails_together_are_all_counted(nowhere):
+    """Seen red with Flask-Limiter's own fallback: the second of two was a 500."""
+    together = threading.Barrier(16)
+
+    def attempt(_):
+        together.wait()
+        return nowhere.acquire_entry("somebody", 10, 60)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(attempt, range(16))) == 10
+    assert nowhere.get_moving_window("somebody", 10, 60)[1] == 10
+
+
+def test_when_redis_is_back_tries_are_counted_there_again(app, monkeypatch):
+    from portal.extensions import limiter
+
+    there, here = limiter._storage, limiter._storage.meanwhile
+    monkeypatch.setattr(there, "back_at", time.monotonic() + 60)
+    assert there.acquire_entry("somebody", 10, 60)
+    monkeypatch.setattr(there, "back_at", 0)
+    assert there.get_moving_window("somebody", 10, 60)[1] == 0
+    assert here.get_moving_window("somebody", 10, 60)[1] == 1
+    here.reset()
 
 
 def from_(browser, address):

@@ -1,0 +1,47 @@
+"""Where the limits on tries are counted: in Redis, and in this process while Redis does not answer (S10).
+
+Flask-Limiter has such a fallback too, but of two threads whose calls fail together it answers the second with a 500.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from limits.storage import MemoryStorage, RedisStorage
+from redis.exceptions import RedisError
+
+REST_S = 2.0  # between two looks whether Redis is back: each may cost a request its time to connect
+PREFIX = "krug+"
+log = logging.getLogger(__name__)
+
+
+class Tries(RedisStorage):
+    """The moving windows of `krug+redis://…`; while Redis is away each process counts for itself."""
+
+    STORAGE_SCHEME = [f"{PREFIX}{scheme}" for scheme in RedisStorage.STORAGE_SCHEME or ()]  # noqa: RUF012  the base class says no ClassVar
+
+    def __init__(self, uri: str, **options: Any) -> None:
+        super().__init__(uri.removeprefix(PREFIX), **options)
+        self.meanwhile = MemoryStorage()
+        self.back_at = 0.0
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Count a try, unless there were `limit` of them within `expiry` seconds."""
+        return bool(self._ask(super().acquire_entry, self.meanwhile.acquire_entry, key, limit, expiry, amount))
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """When the first try was that counts, and how many there are."""
+        found: tuple[float, int] = self._ask(
+            super().get_moving_window, self.meanwhile.get_moving_window, key, limit, expiry
+        )
+        return found
+
+    def _ask(self, there: Callable[..., Any], here: Callable[..., Any], *values: Any) -> Any:
+        if time.monotonic() >= self.back_at:
+            try:
+                return there(*values)
+            except RedisError as error:
+                self.back_at = time.monotonic() + REST_S
+                log.warning("Redis does not count tries, this process does: %s", error)
+        return here(*values)
