@@ -82,7 +82,9 @@ class Shop(World):
         columns = ", ".join(sql for _, _, sql in COLUMNS)
         values = {"codes": ["EUR"], "units": ["0.01"], "zeros": ["0.00"], "exponents": [2], "tenant": self.tenant_id}
         chosen = "SELECT * FROM purchases WHERE tenant_id = %(tenant)s"
-        statement = f"COPY (SELECT {columns} {_FROM.format(chosen=chosen)}) TO STDOUT (FORMAT csv)"
+        statement = (
+            f"COPY (SELECT {columns} {_FROM.format(chosen=chosen)} ORDER BY p.occurred_at, p.id) TO STDOUT (FORMAT csv)"
+        )
 
         def work() -> None:
             with self._connection() as connection, connection.cursor() as cursor, to.open("wb") as file:
@@ -102,7 +104,7 @@ class Shop(World):
         columns = ", ".join(f"{sql} * 0.01" if kind == "money" else f"({sql})::text" for _, kind, sql in COLUMNS)
         values = {"codes": ["EUR"], "units": ["0.01"], "zeros": ["0.00"], "exponents": [2], "tenant": self.tenant_id}
         chosen = "SELECT * FROM purchases WHERE tenant_id = %(tenant)s"
-        statement = f"SELECT {columns} {_FROM.format(chosen=chosen)} LIMIT {ROWS // SLICE}"
+        statement = f"SELECT {columns} {_FROM.format(chosen=chosen)} ORDER BY p.occurred_at, p.id LIMIT {ROWS // SLICE}"
 
         def work() -> None:
             book = xlsxwriter.Workbook(str(to), {"constant_memory": True, "strings_to_formulas": False})

@@ -41,7 +41,6 @@ _FROM = """
               UNION ALL
               SELECT jsonb_array_elements_text(CASE jsonb_typeof(c -> 'fields') WHEN 'array' THEN c -> 'fields' ELSE '[]' END)
         ) n (name)) f ON true
- ORDER BY e.seq DESC
 """
 
 
@@ -88,7 +87,7 @@ class Asked:
 class Snapshot(Reading):
     """The entries that are asked for, the newest first. Raises `AlreadyRunning`, `TooLong`."""
 
-    COLUMNS, FROM = COLUMNS, _FROM
+    COLUMNS, FROM, ORDER, BESIDE = COLUMNS, _FROM, "r.seq DESC", ("e.seq",)
 
     def __init__(self, asked: Asked) -> None:
         self._wanted = [

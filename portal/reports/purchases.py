@@ -56,7 +56,6 @@ _FROM = """
   LEFT JOIN users c ON c.tenant_id = p.tenant_id AND c.id = p.cashier_id
   LEFT JOIN unnest(%(codes)s::text[], %(units)s::numeric[], %(zeros)s::numeric[], %(exponents)s::int[]) AS u (code, unit, zero, exponent)
     ON u.code = p.currency
- ORDER BY p.occurred_at, p.id
 """
 
 
@@ -138,7 +137,8 @@ def refuse_too_many(found: Sequence[Sums]) -> None:
 class Snapshot(Reading):
     """The purchases that are asked for. Raises `AlreadyRunning`, `TooLong`."""
 
-    COLUMNS, FROM, BESIDE = COLUMNS, _FROM, ("u.unit", "u.zero", "u.exponent")
+    COLUMNS, FROM, ORDER = COLUMNS, _FROM, "r.occurred_at, r.purchase_id"
+    BESIDE = ("u.unit", "u.zero", "u.exponent")
     asked: Asked
     sums: list[Sums]
 

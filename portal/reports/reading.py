@@ -20,8 +20,7 @@ MOST_ROWS = 1_000_000  # REP-2; more is refused before the first byte, never cut
 READING = "60s"  # REP-2: for the sums, and so for the scan behind them
 SENDING = "30min"  # the rows leave no faster than the reader's line carries them
 AMOUNT = "CASE WHEN {0} = 0 THEN zero ELSE {0} * unit END"  # most of a sale's seven are zero, and a product costs
-# Rows come along the index of their order and leave at once: nothing is sorted, and nothing lies on the disk meanwhile.
-IN_ORDER = "set_config('random_page_cost', '1.1', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+SORTING = "16MB"  # of PostgreSQL's memory, where the rows are put in order; what is more goes to its disk
 DIALECT: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
@@ -64,11 +63,12 @@ class Reading:
     A person has one at a time. `close` it; the connection's end is the end of all it held. Raises `AlreadyRunning`.
     `COLUMNS` are name, kind and SQL of each column over the aliases of `FROM`, in which `{chosen}` stands for the rows;
     kinds are `moment`, `text` that people wrote, `word` of ours, `money` in minor units, of which `unit` is one and `zero` none:
-    `BESIDE` are columns that go with them.
+    `BESIDE` are columns that go with them. `ORDER` is by the names of both.
     """
 
     COLUMNS: tuple[tuple[str, str, str], ...]
     FROM: str
+    ORDER: str
     BESIDE: tuple[str, ...] = ()
     sums: list[Any]
 
@@ -117,17 +117,22 @@ class Reading:
         """What `FROM` needs besides the values of the chosen rows."""
         return {}
 
-    def rows(self, columns: str, how: str) -> Iterator[Any]:
+    def rows(self, columns: str, how: str, *, long: bool = False) -> Iterator[Any]:
         """COPY of `columns`, SQL over the names of COLUMNS; each piece is a row with its line feed.
 
-        What is said of a row is made when it leaves (OFFSET 0): what is sorted, if anything is, is the row.
+        What is said of a row is made by several processes at once, and then put in order. Where it is `long`, the rows are put
+        in order and it is made as they leave: to sort it would cost more.
         Raises RuntimeError when there are not as many as were counted: a file is whole or it is an error.
         """
         inner = ", ".join([*(f"{sql} AS {name}" for name, _, sql in self.COLUMNS), *self.BESIDE])
-        chosen = self.FROM.format(chosen=self._chosen)
-        statement = f"COPY (SELECT {columns} FROM (SELECT {inner} {chosen} OFFSET 0) AS r) TO STDOUT ({how})"
+        ordered = f"(SELECT {inner} {self.FROM.format(chosen=self._chosen)}) AS r ORDER BY {self.ORDER}"
+        if long:
+            ordered = f"(SELECT * FROM {ordered} OFFSET 0) AS r"
+        statement = f"COPY (SELECT {columns} FROM {ordered}) TO STDOUT ({how})"
         rows = 0
-        self.connection.execute(f"SELECT set_config('statement_timeout', %s, true), {IN_ORDER}", (SENDING,))
+        self.connection.execute(
+            "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', %s, true)", (SENDING, SORTING)
+        )
         with self.connection.cursor() as cursor, cursor.copy(statement, {**self._values, **self.more()}) as copy:
             for row in copy:
                 rows += 1
