@@ -6,6 +6,7 @@ both write as escapes.
 
 import json
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 from werkzeug.wrappers import Response
@@ -16,7 +17,6 @@ from portal.reports import xlsx
 from portal.reports.purchases import Sums, iso
 from portal.reports.reading import AMOUNT, Reading
 
-BLOCK = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 UNQUOTED = r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', NULL ''"
 MOMENT = """to_char({0}, 'YYYY-MM-DD"T"HH24:MI:SS.MSTZH:TZM')"""
@@ -25,6 +25,7 @@ GUARDED = (
     "CASE WHEN ascii({0}) IN (9, 10, 13, 43, 45, 61, 64, 65291, 65293, 65309, 65312)"  # \t \n \r + - = @, and the wide ones
     r" AND {0} !~ '^[+-]?[0-9]+([.][0-9]+)?$' THEN '''' || {0} ELSE {0} END"
 )
+_LINE = itemgetter(slice(-1))  # without its line feed
 _CSV = {"moment": MOMENT, "text": GUARDED, "word": "{0}", "money": AMOUNT}
 _JSON = {"moment": f"""'"', {MOMENT}, '"'""", "text": "to_json({0})", "word": """'"', {0}, '"'""", "money": f"""'"', {AMOUNT}, '"'"""}  # fmt: skip
 
@@ -32,34 +33,22 @@ _JSON = {"moment": f"""'"', {MOMENT}, '"'""", "text": "to_json({0})", "word": ""
 def csv(snapshot: Reading, *, bom: bool = False) -> Iterator[bytes]:
     """RFC 4180 in UTF-8, with a byte order mark when asked for."""
     columns = ", ".join(_CSV[kind].format(name) for name, kind, _ in snapshot.COLUMNS)
-    block = bytearray(BOM if bom else b"")
-    block += ",".join(name for name, *_ in snapshot.COLUMNS).encode() + b"\r\n"
-    for row in snapshot.rows(columns, "FORMAT csv"):
-        block += row
-        block[-1:] = b"\r\n"
-        if len(block) >= BLOCK:
-            yield bytes(block)
-            block.clear()
-    yield bytes(block)
+    head = (BOM if bom else b"") + ",".join(name for name, *_ in snapshot.COLUMNS).encode() + b"\r\n"
+    for some in snapshot.rows(columns, "FORMAT csv"):
+        yield head + b"\r\n".join(map(_LINE, some)) + b"\r\n"
+        head = b""
+    yield head
 
 
 def as_json(snapshot: Reading) -> Iterator[bytes]:
     """`{"meta": {…}, "rows": [{…}, …]}`; amounts are decimal strings, moments ISO 8601 with the zone's offset."""
     cells = ", ',', ".join(f"""'"{name}":', {_JSON[kind].format(name)}""" for name, kind, _ in snapshot.COLUMNS)
     meta = json.dumps(about(snapshot), ensure_ascii=False)
-    block = bytearray(f'{{"meta":{meta},"rows":['.encode())
-    begun = len(block)
-    for row in snapshot.rows(f"concat(',{{', {cells}, '}}')", UNQUOTED):
-        block += row
-        if len(block) >= BLOCK:
-            if begun:
-                del block[begun : begun + 1]  # no comma before the first
-                begun = 0
-            yield bytes(block)
-            block.clear()
-    if begun:
-        del block[begun : begun + 1]
-    yield bytes(block) + b"]}\n"
+    head = f'{{"meta":{meta},"rows":['.encode()
+    for some in snapshot.rows(f"concat(',{{', {cells}, '}}')", UNQUOTED):
+        yield head + b"".join(some)[bool(head) :]  # no comma before the first
+        head = b""
+    yield head + b"]}\n"
 
 
 def about(snapshot: Reading) -> dict[str, object]:

@@ -7,7 +7,7 @@ of type `inlineStr` is never a formula or a link (B6).
 import zipfile
 from collections.abc import Iterator
 from html import escape
-from itertools import islice
+from itertools import chain, islice
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext
@@ -84,7 +84,7 @@ def _written(
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # type: ignore[call-overload]
         for name, content in frame.items():
             archive.writestr(name, content)
-        rows = snapshot.rows(_cells(snapshot), UNQUOTED, long=True)
+        rows = chain.from_iterable(snapshot.rows(_cells(snapshot), UNQUOTED, long=True))
         for number, size in enumerate(sizes, 1):
             with archive.open(f"xl/worksheets/sheet{number}.xml", "w") as sheet:
                 block = bytearray(_opened(headings, first=number == 1).encode())
