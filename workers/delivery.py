@@ -112,19 +112,19 @@ def _attempt(subscriber: Subscriber, deliveries: Mapping[str, int]) -> Exception
     try:
         if subscriber.transactional:
             with _transaction():
-                messages = marks.read(deliveries, lock=True)
+                messages = marks.take(deliveries)
                 failures = dict(subscriber.handle([m for _, m in messages]) or {}) if messages else {}
                 db.session.flush()
-                marks.settle(messages, failures, deliveries, ordered=subscriber.ordered)
+                marks.settle(messages, failures, deliveries, ordered=subscriber.ordered, taken=True)
                 failpoint("before_commit")
         else:
             with _transaction():
-                messages = marks.read(deliveries, lock=False)
+                messages = marks.read(deliveries)
             failures = dict(subscriber.handle([m for _, m in messages]) or {}) if messages else {}
             db.session.rollback()
             failpoint("after_send_before_mark")
             with _transaction():
-                marks.settle(messages, failures, deliveries, ordered=subscriber.ordered)
+                marks.settle(messages, failures, deliveries, ordered=subscriber.ordered, taken=False)
         failpoint("after_commit")
     except BaseTimeoutException:  # the job's time is over: the lease runs out, and lost ones go alone in the end
         db.session.rollback()

@@ -1,7 +1,9 @@
 """What a worker writes about its deliveries, as role `portal_app` inside one tenant's transaction."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,14 +21,23 @@ SUSPENDED_WAIT = "5 minutes"  # how often the relay looks whether a suspended te
 # would go through all of its messages.
 _OURS = """unnest(cast(cast(:ids AS text) AS uuid[]), cast(cast(:attempts AS text) AS int[])) AS c (id, attempt) CROSS JOIN LATERAL (
        SELECT * FROM outbox_deliveries WHERE tenant_id = :tenant AND id = c.id AND attempts = c.attempt AND status = 'leased' OFFSET 0 {lock}) d"""
-_READ = f"""
-WITH ours AS MATERIALIZED (SELECT d.id, d.message_id FROM {_OURS})
-SELECT ours.id::text AS delivery_id, m.data::text AS data, m.id, m.seq, m.type, m.schema_version, m.tenant_id, m.aggregate_type, m.aggregate_id, m.occurred_at,
+_MESSAGE = """SELECT {ours}.id::text AS delivery_id, m.data::text AS data, m.id, m.seq, m.type, m.schema_version, m.tenant_id, m.aggregate_type, m.aggregate_id, m.occurred_at,
        m.recorded_at, m.actor_id, m.caused_by, m.request_id, m.historical
-  FROM ours JOIN LATERAL (SELECT * FROM outbox_messages WHERE tenant_id = :tenant AND id = ours.message_id OFFSET 0) m ON true
- ORDER BY m.seq
-"""
-_LOCKED, _SEEN = driver_sql(_READ.format(lock="FOR UPDATE SKIP LOCKED")), driver_sql(_READ.format(lock=""))
+  FROM {ours} JOIN LATERAL (SELECT * FROM outbox_messages WHERE tenant_id = :tenant AND id = {ours}.message_id OFFSET 0) m ON true
+ ORDER BY m.seq"""
+_SEEN = driver_sql(
+    f"WITH ours AS MATERIALIZED (SELECT d.id, d.message_id FROM {_OURS.format(lock='')}) {_MESSAGE.format(ours='ours')}"
+)
+_TAKEN = driver_sql(f"""
+WITH taken AS (
+    UPDATE outbox_deliveries SET status = 'delivered', delivered_at = clock_timestamp(), last_error = NULL
+     WHERE tenant_id = :tenant AND id = ANY (cast(cast(:ids AS text) AS uuid[])) AND attempts = :attempt AND status = 'leased'
+    RETURNING id, message_id)
+{_MESSAGE.format(ours="taken")}""")
+_UNTAKEN = text("""
+UPDATE outbox_deliveries SET status = 'leased', delivered_at = NULL
+ WHERE tenant_id = :tenant AND id = ANY (cast(cast(:ids AS text) AS uuid[])) AND status = 'delivered'
+""")
 _IN_ORDER = text(
     f"SELECT d.id::text, d.attempts AS attempt, d.aggregate_type, d.aggregate_id FROM {_OURS.format(lock='')} ORDER BY d.seq"
 )
@@ -60,9 +71,21 @@ class Leased(NamedTuple):
     aggregate: tuple[str, UUID]
 
 
-def read(deliveries: Mapping[str, int], *, lock: bool) -> list[tuple[str, Message]]:
+def read(deliveries: Mapping[str, int]) -> list[tuple[str, Message]]:
     """The messages of those deliveries that are still leased for this attempt, in the order of their commits."""
-    rows = run(_LOCKED if lock else _SEEN, _arrays(deliveries)).fetchall()
+    return _messages(run(_SEEN, _arrays(deliveries)).fetchall())
+
+
+def take(deliveries: Mapping[str, int]) -> list[tuple[str, Message]]:
+    """The same, marked as delivered: what is done with them in this transaction and the mark are one, or nothing."""
+    together: dict[int, list[str]] = defaultdict(list)
+    for delivery, attempt in deliveries.items():
+        together[attempt].append(delivery)
+    taken = [row for attempt, ids in together.items() for row in run(_TAKEN, {**_ids(ids), "attempt": attempt})]
+    return _messages(sorted(taken, key=itemgetter(3)) if len(together) > 1 else taken)
+
+
+def _messages(rows: Sequence[Any]) -> list[tuple[str, Message]]:
     contents = json.loads(f"[{','.join([row[1] for row in rows])}]")  # one by one they cost five times as much
     envelopes: list[tuple[Any, ...]] = [(*row[2:], content) for row, content in zip(rows, contents, strict=True)]
     return [(row[0], Message(*envelope)) for row, envelope in zip(rows, envelopes, strict=True)]
@@ -80,8 +103,11 @@ def settle(
     deliveries: Mapping[str, int],
     *,
     ordered: bool,
+    taken: bool,
 ) -> None:
-    """Mark what arrived, put off what failed; an ordered subscriber's aggregate stops at its first failure (D34)."""
+    """Mark what arrived, unless it was as it was `taken`, put off what failed; an ordered subscriber's aggregate stops at its
+    first failure (D34).
+    """
     if not messages:
         return
     arrived: list[str] = []
@@ -97,7 +123,10 @@ def settle(
             stopped.add(aggregate)
         else:
             arrived.append(delivery)
-    db.session.execute(_DELIVERED, _ids(arrived))
+    if not taken:
+        db.session.execute(_DELIVERED, _ids(arrived))
+    elif failed or untouched:
+        db.session.execute(_UNTAKEN, _ids([*failed, *untouched]))
     give_back(untouched)
     put_off(failed)
 
