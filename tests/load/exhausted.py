@@ -276,7 +276,7 @@ def _limited(world: World, web: Guarded, what: int, used: Callable[[psutil.Proce
         workers[:] = world.children(web)
         return len(workers) == WORKERS and all(map(_waits, workers))
 
-    until(serve, within=60, every=0.05)
+    until(serve, within=150, every=0.05)  # one that a shortage has left hanging is replaced after 90 s
     for worker in workers:
         before[worker] = worker.rlimit(what)
         worker.rlimit(what, (used(worker), before[worker][1]))
