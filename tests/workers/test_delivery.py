@@ -192,6 +192,9 @@ def test_two_relays_share_the_work_and_a_lost_job_comes_again(app, acting, heard
         again = claim(relay, subscriber, 500)
     assert ids(again) == ids(first)
     with app.app_context():
+        for tenant_id, deliveries in by_tenant(first).items():
+            deliver(subscriber, tenant_id, deliveries)
+        assert len(heard["ear"]) == 15, "the lost job turned up; its messages are another's now"
         for tenant_id, deliveries in by_tenant(again).items():
             deliver(subscriber, tenant_id, deliveries)
             deliver(subscriber, tenant_id, deliveries)
