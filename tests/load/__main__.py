@@ -21,10 +21,13 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--module"]:
         return run_module(*arguments[1:4], names=arguments[4:])
     full = "--short" not in arguments
-    prefixes = tuple(a for a in arguments if a != "--short")
+    asked = [a for a in arguments if a != "--short"]
+    every = modules()
+    known = {name for names in every.values() for name in names}
+    prefixes = tuple(f"{a} " if a in known else a for a in asked)  # F1 is not F12 too
     rows, broken = [], []
-    for module, names in modules().items():
-        wanted = [name for name in names if not prefixes or name.startswith(prefixes)]
+    for module, names in every.items():
+        wanted = [name for name in names if not asked or name in asked or name.startswith(prefixes)]
         if not wanted:
             continue
         with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as told:
