@@ -1,6 +1,6 @@
 """roles of the tenant's own: a name in each language; the one they had becomes the one in the first language
 
-`name` stays, made of it, for processes of the release before: they read it with every session. The next release drops it.
+`name` stays, made of it, for processes of the release before, which read it with every session; what they write of roles fails meanwhile. The next release drops it.
 """
 
 import sqlalchemy as sa
@@ -23,7 +23,7 @@ def upgrade():
 
 
 def downgrade():
-    op.drop_column("custom_roles", "name")
+    op.execute("ALTER TABLE custom_roles DROP COLUMN IF EXISTS name")
     op.add_column("custom_roles", sa.Column("name", sa.Text()))
     _per_tenant(
         f"UPDATE custom_roles r SET name = coalesce(r.name_i18n->>{FIRST},"

@@ -10,7 +10,6 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.identity import cards
 from portal.identity.models import User
-from portal.identity.queries import admins
 from portal.kernel.outbox import Message
 from portal.kyc.models import KycSubmission
 from portal.loyalty.models import StatusTier
@@ -74,14 +73,9 @@ def safety_notices(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [_notice(m, m.data) for m in messages]
 
 
-def sender_notices(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Rows for `tell`: what became of the address that the tenant's mails come from, for each of its admins."""
-    return [_notice(m, {**m.data, "member_id": admin}) for m in messages for admin in map(str, admins())]
-
-
 def _notice(message: Message, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "member_id": UUID(data["member_id"]),
+        "member_id": UUID(message.data["member_id"]),
         "kind": message.type,
         "dedupe_key": str(message.id),
         "data": dict(data),

@@ -25,14 +25,7 @@ from portal.kyc.events import KycDecided
 from portal.loyalty.events import TierChanged
 from portal.messages import mail
 from portal.messages.codes import send_codes, send_links, tell_old_contacts
-from portal.messages.facts import (
-    kyc_notices,
-    purchase_notices,
-    safety_notices,
-    sender_notices,
-    tier_notices,
-    welcome_notices,
-)
+from portal.messages.facts import kyc_notices, purchase_notices, safety_notices, tier_notices, welcome_notices
 from portal.messages.inbox import tell
 from portal.messages.invitations import send_guests
 from portal.purchases.events import PurchaseRecorded, PurchaseRefunded
@@ -46,6 +39,7 @@ SAFETY = (
     MembersMerged,
     MembersParted,
     RoleChanged,
+    SenderLost,
 )
 
 
@@ -125,7 +119,7 @@ def send_reset(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 
 @subscriber("messages.notify_safety", events=SAFETY)
 def notify_safety(messages: Sequence[Message]) -> None:
-    """A line in the inbox when what one signs in with changes, or what one may do."""
+    """A line in the inbox when what one signs in with changes, what one may do, or whom one's mails come from."""
     tell(safety_notices(messages))
 
 
@@ -149,15 +143,3 @@ def tell_old_contact(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
 def send_invitation(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
     """A link to whoever is asked to come."""
     return send_guests(messages)
-
-
-@subscriber("messages.notify_sender", events=(SenderLost,))
-def notify_sender(messages: Sequence[Message]) -> None:
-    """A line in each admin's inbox when the proof of the domain that mails come from has ended."""
-    tell(sender_notices(messages))
-
-
-@subscriber("messages.email_sender", events=(SenderLost,), transactional=False)
-def email_sender(messages: Sequence[Message]) -> Mapping[UUID, Exception]:
-    """The same as a mail."""
-    return mail.send(messages, sender_notices)

@@ -235,9 +235,8 @@ def _root(data: Data) -> Text:
 
 def _sender_lost(data: Data) -> Text:
     body = gettext(
-        "The DNS of %(host)s no longer carries your record, so mails do not come from %(address)s any more but from the portal's address. Put the record back and check it again.",
+        "The record that proves %(host)s to be yours is gone, so mails come from the portal's address and no longer from your own. Prove the domain again, and they will.",
         host=data["host"],
-        address=data["address"],
     )
     return Text(gettext("Your mails have lost their address"), body, "/admin/settings/domains", "mail")
 

@@ -133,7 +133,9 @@ class Reading:
         statement = f"COPY (SELECT {columns} FROM {ordered}) TO STDOUT ({how})"
         rows = 0
         self.connection.execute(
-            "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', %s, true)", (SENDING, SORTING)
+            "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', %s, true),"
+            " set_config('enable_parallel_hash', 'off', true)",  # its memory is shared memory, of which a container has little
+            (SENDING, SORTING),
         )
         with self.connection.cursor() as cursor, cursor.copy(statement, {**self._values, **self.more()}) as copy:
             some = list(islice(copy, ROWS_AT_ONCE))

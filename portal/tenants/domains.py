@@ -99,17 +99,29 @@ def verify(claim_id: UUID) -> str:
 
 @command("domain.verify")
 def _looked(claim_id: UUID, failure: str) -> None:
-    row, own = _locked(claim_id), sender()
-    held = bool(own) and proved(ascii_domain(own)) is not None
+    row, held = _locked(claim_id), _sends()
     row.checked_at = clock.now()
     if failure != "unreachable" or row.state == "pending" or row.failure is None:  # silence brings no lost proof back
         row.failure = failure or None
     if not failure and row.state == "pending":
         row.state, row.verified_at = "verified", clock.now()
     journal().about("domain", row.id)
+    _tell_if_lost(row.host, held=held)
+
+
+def _sends() -> bool:
+    """Whether mails come from the tenant's own address now."""
+    own = sender()
+    return bool(own) and proved(ascii_domain(own)) is not None
+
+
+def _tell_if_lost(host: str, *, held: bool) -> None:
+    from portal.identity.queries import admins
+
     db.session.flush()
-    if held and proved(ascii_domain(own)) is None:
-        emit(SenderLost(domain_id=row.id, address=own, host=row.host))
+    if held and not _sends():
+        for member_id in admins():
+            emit(SenderLost(member_id=member_id, host=shown(host)))
 
 
 @command("domain.activate")
@@ -137,9 +149,10 @@ def retire(host: str) -> None:
 @command("domain.drop")
 def drop(claim_id: UUID) -> None:
     """Give up a claim that is not in service."""
-    row = _locked(claim_id)
+    row, held = _locked(claim_id), _sends()
     db.session.delete(row)
     journal().about("domain", claim_id)
+    _tell_if_lost(row.host, held=held)
 
 
 def all_of_tenant() -> list[dict[str, Any]]:

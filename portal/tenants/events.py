@@ -9,11 +9,10 @@ from portal.kernel.journal import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderLost(Event):
-    """The proof of `host` has ended, so mails come from the portal's address and no more from `address`."""
+    """The proof of `host` has ended, so mails come from the portal's address and no more from the tenant's; for an admin."""
 
     TYPE: ClassVar[str] = "sender.lost"
-    AGGREGATE: ClassVar[str] = "domain"
+    AGGREGATE: ClassVar[str] = "member"
 
-    domain_id: UUID
-    address: str
+    member_id: UUID
     host: str

@@ -5,7 +5,6 @@ Flask-Limiter has such a fallback too, but of two threads whose calls fail toget
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 from limits.storage import MemoryStorage, RedisStorage
@@ -25,23 +24,32 @@ class Tries(RedisStorage):
         super().__init__(uri.removeprefix(PREFIX), **options)
         self.meanwhile = MemoryStorage()
         self.back_at = 0.0
+        self.counts_here = (
+            False  # until Redis has counted again: one that is full or read-only still answers what it knew
+        )
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count a try, unless there were `limit` of them within `expiry` seconds."""
-        return bool(self._ask(super().acquire_entry, self.meanwhile.acquire_entry, key, limit, expiry, amount))
+        if time.monotonic() >= self.back_at:
+            try:
+                counted = super().acquire_entry(key, limit, expiry, amount)
+            except RedisError as error:
+                self.counts_here = True
+                self._rest(error)
+            else:
+                self.counts_here = False
+                return bool(counted)
+        return self.meanwhile.acquire_entry(key, limit, expiry, amount)
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the first try was that counts, and how many there are."""
-        found: tuple[float, int] = self._ask(
-            super().get_moving_window, self.meanwhile.get_moving_window, key, limit, expiry
-        )
-        return found
-
-    def _ask(self, there: Callable[..., Any], here: Callable[..., Any], *values: Any) -> Any:
-        if time.monotonic() >= self.back_at:
+        if not self.counts_here and time.monotonic() >= self.back_at:
             try:
-                return there(*values)
+                return super().get_moving_window(key, limit, expiry)
             except RedisError as error:
-                self.back_at = time.monotonic() + REST_S
-                log.warning("Redis does not count tries, this process does: %s", error)
-        return here(*values)
+                self._rest(error)
+        return self.meanwhile.get_moving_window(key, limit, expiry)
+
+    def _rest(self, error: RedisError) -> None:
+        self.back_at = time.monotonic() + REST_S
+        log.warning("Redis does not count tries, this process does: %s", error)

@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import pytest
+from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
+from redis.exceptions import OutOfMemoryError
 from sqlalchemy import func, select, text
 
 from portal.identity import failures
 from portal.identity.models import Consent, DeviceSession, LoginFailure, Referral, User
 from portal.kernel.audit import AuditEntry
+from portal.settings import settings
 from portal.web import tries
 from portal.web.tries import Tries
 from tests.cast import ALICE, BOB, CIRCLE, EVE, GLOBEX, IRINA, MALLORY, OLGA, PASSWORD, TRENT, uid
@@ -417,6 +420,22 @@ def test_requests_that_redis_fails_together_are_all_counted(nowhere):
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(attempt, range(16))) == 10
     assert nowhere.get_moving_window("somebody", 10, 60)[1] == 10
+
+
+def test_a_redis_that_still_reads_but_cannot_write_lets_nobody_through(app, monkeypatch):
+    """Full, or a replica: what it knew is no more the truth. Seen red with each call falling back by itself."""
+    there = Tries(tries.PREFIX + settings().REDIS_URL)
+    with monkeypatch.context() as full:
+        full.setattr(RedisStorage, "acquire_entry", refused)
+        there.acquire_entry("somebody", 10, 60)
+        there.back_at = 0
+        assert there.get_moving_window("somebody", 10, 60)[1] == 1
+    assert there.acquire_entry("somebody", 10, 60)
+    assert there.get_moving_window("somebody", 10, 60)[1] == 1, "Redis counts again"
+
+
+def refused(*_):
+    raise OutOfMemoryError
 
 
 def test_when_redis_is_back_tries_are_counted_there_again(app, monkeypatch):

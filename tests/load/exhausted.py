@@ -292,7 +292,8 @@ def _limited(world: World, web: Guarded, what: int, used: Callable[[psutil.Proce
 def _waits(worker: psutil.Process) -> bool:
     """For requests, that is: who loads, reads and computes."""
     with suppress(OSError):
-        return "epoll_wait" in Path(f"/proc/{worker.pid}/wchan").read_text()
+        place = Path(f"/proc/{worker.pid}/wchan").read_text()
+        return "epoll_wait" in place or "ep_poll" in place
     return False
 
 

@@ -37,6 +37,7 @@ def test_names_are_carried_there_and_back(app):
     command.upgrade(config, step.revision)
     kept = "SELECT name_i18n FROM custom_roles"
     assert (ask(CIRCLE, kept), ask(GLOBEX, kept)) == ([({"en": "Auditor"},)], [({"ru": "Ревизор"},)])
+    assert ask(GLOBEX, "SELECT name FROM custom_roles") == [("Ревизор",)], "as the release before reads it"
     command.downgrade(config, step.down_revision)
     assert ask(GLOBEX, "SELECT name FROM custom_roles") == [("Ревизор",)]
     command.upgrade(config, "head")

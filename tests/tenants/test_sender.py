@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal.identity.roles import grant_role
 from tests.cast import ALICE, BOB, CIRCLE, MALLORY, OLGA
 from tests.purchases.shop import buy
 from tests.tenants.test_domains import HOST, add, names, press, record  # noqa: F401  a fixture
@@ -93,18 +94,26 @@ def test_when_the_proof_ends_mails_come_from_the_portal_again(olga, mailed, name
     assert save(olga, f"anna@{HOST}", sender="Anna").status_code == 303, "the rest of the page can be saved"
 
 
-def test_the_admin_hears_once_that_the_proof_has_ended(olga, names, acting, deliver, sink):  # noqa: F811
-    """In the inbox and by mail, from the portal's address; not each night anew. Seen red without the look at what held before."""
+@pytest.mark.parametrize("way", ["record", "claim"])
+def test_every_admin_hears_once_that_the_proof_has_ended(olga, names, acting, deliver, sink, way):  # noqa: F811
+    """In the inbox and by mail, from the portal's address; not each night anew. Seen red without the look at what held before,
+    and with one notice for all, of which one admin got the mail.
+    """
+    with acting(CIRCLE):
+        grant_role(ALICE.id, "admin")
     save(olga, f"anna@{HOST}")
-    names.records.clear()
+    if way == "record":
+        names.records.clear()
+    else:
+        press(olga, "drop")
     for _ in range(2):
         with acting(CIRCLE):
             LOCAL_WORK["domains.recheck"]()
         deliver()
-    told = [mail for mail in sink.to(OLGA) if mail["Subject"] == "Your mails have lost their address"]
-    assert len(told) == 1
-    assert told[0]["From"].addresses[0].addr_spec == OURS
-    assert olga.get("/me/notifications").text.count("no longer carries your record") == 1
+    for admin in (OLGA, ALICE):
+        told = [mail for mail in sink.to(admin) if mail["Subject"] == "Your mails have lost their address"]
+        assert [mail["From"].addresses[0].addr_spec for mail in told] == [OURS]
+    assert olga.get("/me/notifications").text.count(f"The record that proves {HOST}") == 1
 
 
 def test_name_servers_that_do_not_answer_bring_no_lost_proof_back(olga, mailed, names, acting, monkeypatch):  # noqa: F811
