@@ -12,21 +12,21 @@ from redis.exceptions import RedisError
 
 REST_S = 2.0  # between two looks whether Redis is back: each may cost a request its time to connect
 PREFIX = "krug+"
+SCHEMES = [f"{PREFIX}{scheme}" for scheme in RedisStorage.STORAGE_SCHEME or ()]
 log = logging.getLogger(__name__)
 
 
 class Tries(RedisStorage):
     """The moving windows of `krug+redis://…`; while Redis is away each process counts for itself."""
 
-    STORAGE_SCHEME = [f"{PREFIX}{scheme}" for scheme in RedisStorage.STORAGE_SCHEME or ()]  # noqa: RUF012  the base class says no ClassVar
+    STORAGE_SCHEME = SCHEMES
 
     def __init__(self, uri: str, **options: Any) -> None:
         super().__init__(uri.removeprefix(PREFIX), **options)
         self.meanwhile = MemoryStorage()
         self.back_at = 0.0
-        self.counts_here = (
-            False  # until Redis has counted again: one that is full or read-only still answers what it knew
-        )
+        # Until Redis has counted again: one that is full or read-only still answers what it knew.
+        self.counts_here = False
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count a try, unless there were `limit` of them within `expiry` seconds."""

@@ -410,7 +410,7 @@ def test_the_rate_in_front_holds_when_redis_is_down(visitor, app, monkeypatch, n
 
 
 def test_requests_that_redis_fails_together_are_all_counted(nowhere):
-    """Seen red with Flask-Limiter's own fallback: the second of two was a 500."""
+    """Flask-Limiter's own fallback answered the second of two with a 500. Seen red without the fall to this process."""
     together = threading.Barrier(16)
 
     def attempt(_):
