@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, FOREIGN_CAFE, GLOBEX, MALLORY, OLGA, TRENT, Someone, uid
@@ -31,6 +32,10 @@ def objects(seed) -> Mapping[str, Thing]:
             key = uid(offset + len(rows))
             rows.setdefault(name, []).append(maker(seed, tenant, member, shop, staff, key))
     found = {name: Thing(*pair) for name, pair in rows.items()}
+    files = Thing(*(_link(seed, *whose) for whose in ((CIRCLE, EVE, CAFE), (GLOBEX, TRENT, FOREIGN_CAFE))))
+    ways_out = Thing(*(_way_out(seed, *whose) for whose in ((CIRCLE, EVE), (GLOBEX, TRENT))))
+    shown = Thing(*(_shown(seed, *whose) for whose in ((CIRCLE, ALICE), (GLOBEX, TRENT))))
+    logo, icon, colours = _brand(seed)
     return {
         **found,
         "business": Thing(CAFE.slug),
@@ -50,12 +55,29 @@ def objects(seed) -> Mapping[str, Thing]:
         "problem": Thing("not_found"),
         "number": Thing(_versions(seed)),
         "leaving.take file_id": Thing(*(_packed(seed, *whose) for whose in ((CIRCLE, EVE), (GLOBEX, TRENT)))),
+        "files.download token": files,
+        "messages_public.unsubscribe token": ways_out,
+        "messages_public.create_unsubscription token": ways_out,
+        "profiles_public.person handle": shown,
+        "profiles_public.person_picture handle": shown,
+        "kyc_admin.document submission_id": Thing(*map(_submission_of, rows["document_id"])),
+        "tenant_icons.picture file_id": Thing(logo[0]),
+        "tenant_icons.picture digest": Thing(logo[1]),
+        "tenant_icons.icon digest": Thing(icon),
+        "tenant_icons.icon filename": Thing("icon-192.png"),
+        "tenants.brand digest": Thing(colours),
+        "telegram.hook hook_id": Thing(BOT, uid(9002)),
     }
 
 
 def named(things: Mapping[str, Thing], endpoint: str, parameters: Iterable[str]) -> dict[str, Thing]:
     """What stands for each parameter in the address of this endpoint."""
     return {name: things.get(f"{endpoint} {name}", things[name]) for name in parameters}
+
+
+def own_parts(things: Mapping[str, Thing], endpoint: str, parameters: Iterable[str]) -> dict[str, Any]:
+    """The values of an address of one's own things."""
+    return {name: one.own for name, one in named(things, endpoint, parameters).items()}
 
 
 def _purchase(seed, tenant, member, shop, staff, key):
@@ -185,18 +207,95 @@ def _file(seed, tenant, member, shop, staff, key):
 
 def _packed(seed, tenant, member):
     """A member's own data, packed and not yet taken."""
-    import io
     import zipfile
 
-    from portal.files import service
-    from portal.kernel.tenancy import tenant_scope
     from portal.leaving.export import PURPOSE
 
-    made, later = io.BytesIO(), _now() + timedelta(days=1)
+    made = BytesIO()
     zipfile.ZipFile(made, "w").close()
-    made.seek(0)
+    later = _now() + timedelta(days=1)
+    return _kept(
+        seed, tenant, made.getvalue(), "own.zip", PURPOSE, owner_id=member.id, expires_at=later, mime="application/zip"
+    )
+
+
+def _kept(seed, tenant, body, name, purpose, **more):
+    """A file that is really there."""
+    from portal.files import service
+    from portal.kernel.tenancy import tenant_scope
+
     with seed.app.app_context(), tenant_scope(tenant.id):
-        return service.store(made, "own.zip", PURPOSE, owner_id=member.id, expires_at=later, mime="application/zip")
+        return service.store(BytesIO(body), name, purpose, **more)
+
+
+def _link(seed, tenant, member, shop):
+    """What stands in the address of a list that a member sent in for a shop."""
+    from portal.files import service
+    from portal.kernel.tenancy import tenant_scope
+
+    file_id = _kept(seed, tenant, b"card,amount\n", "a.csv", "import", business_id=shop.id, owner_id=member.id)
+    with seed.app.test_request_context(), tenant_scope(tenant.id):
+        return service.signed_url(file_id).rpartition("/")[2]
+
+
+def _way_out(seed, tenant, member):
+    """What stands in a mail's unsubscribe address."""
+    from portal.kernel.tenancy import tenant_scope
+    from portal.messages.preferences import unsubscribe_token
+
+    with seed.app.app_context(), tenant_scope(tenant.id):
+        return unsubscribe_token(member.id)
+
+
+def _shown(seed, tenant, member):
+    """A member's name in the address of the page that they show to everybody, with a picture."""
+    from sqlalchemy import update
+
+    from portal.identity.models import User
+    from portal.profiles.models import Profile
+
+    handle = f"shown-{tenant.slug}"
+    picture = _kept(seed, tenant, _drawn("WEBP"), "portrait.webp", "avatar", owner_id=member.id)
+    seed(tenant, _made(Profile, id=member.id, avatar_id=picture, public=True, shows=["avatar", "since"]))
+    with _seeding(seed, tenant) as session:
+        session.execute(update(User).where(User.id == member.id).values(username=handle))
+    return handle
+
+
+@contextmanager
+def _seeding(seed, tenant):
+    """Writes of a tenant where no service makes them."""
+    from flask import g
+
+    from portal.extensions import db
+    from portal.kernel.tenancy import tenant_scope
+
+    with seed.app.app_context(), tenant_scope(tenant.id):
+        g.seeding = True
+        yield db.session
+        db.session.commit()
+        g.seeding = False
+
+
+def _drawn(kind):
+    from PIL import Image
+
+    made = BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(made, kind)
+    return made.getvalue()
+
+
+def _brand(seed):
+    """The circle's logo as a file with its digest, and the digests of its icons and of its colours."""
+    import hashlib
+
+    from portal.tenants import brand, hosts, icons
+
+    body = _drawn("PNG")
+    logo = _kept(seed, CIRCLE, body, "logo.png", "brand"), hashlib.sha256(body).hexdigest()[:16]
+    with seed.app.app_context():
+        own = hosts.tenant_at(CIRCLE.host).brand
+    return logo, icons.digest(own), brand.digest(own)
 
 
 def _submission(seed, tenant, member, shop, staff, key):
@@ -220,14 +319,21 @@ def _submission(seed, tenant, member, shop, staff, key):
 
 
 def _document(seed, tenant, member, shop, staff, key):
+    from portal.kernel import vault
     from portal.kyc.models import KycDocument
 
-    submission, file = uid(key.int % 10_000 + 60_000), uid(key.int % 10_000 + 70_000)
+    submission = _submission_of(key)
     _submission(seed, tenant, staff, shop, staff, submission)
-    _file(seed, tenant, member, shop, staff, file)
+    with _seeding(seed, tenant):
+        sealed = vault.seal(_drawn("JPEG"), table="kyc_documents", column="body", row=key)
+    file = _kept(seed, tenant, sealed, "front.jpg", "kyc", owner_id=member.id, mime="application/octet-stream")
     row = _made(KycDocument, id=key, submission_id=submission, file_id=file, kind="front", mime="image/jpeg")
     seed(tenant, row)
     return key
+
+
+def _submission_of(document):
+    return uid(document.int % 10_000 + 60_000)
 
 
 def _message(seed, tenant, member, shop, staff, key):
@@ -419,31 +525,103 @@ def half_signed_in(seed):
 
 
 @contextmanager
-def bot(seed):
+def bot(seed, _client):
     """The circle has a bot of its own."""
+    import hashlib
+
     from portal.telegram.models import TelegramBot
 
-    made = {"bot_id": 77, "username": "circle_bot", "token": b"", "hook_hash": ""}
-    seed(CIRCLE, _made(TelegramBot, **made, connected_at=_now()))
+    made = {"id": BOT, "bot_id": 77, "username": "circle_bot", "token": b""}
+    hook = hashlib.sha256(HOOK.encode()).hexdigest()
+    seed(CIRCLE, _made(TelegramBot, **made, hook_hash=hook, connected_at=_now()))
     yield
 
 
 @contextmanager
-def live(seed):
+def live(seed, _client):
     """The circle is live, and there is a sandbox for its shops' tills."""
     from portal.tenants import hosts
 
     with seed.app.app_context():
-        own, sandbox = hosts.tenant_at(CIRCLE.host), hosts.tenant_at(GLOBEX.host)
-        hosts._remember(CIRCLE.host, replace(own, kind="live"))
+        sandbox = hosts.tenant_at(GLOBEX.host)
+    with _changed(seed, kind="live"):
         hosts._remember("sandbox.localhost", sandbox)
+        yield
+
+
+@contextmanager
+def published(seed, _client):
+    """The circle's terms stand on a page."""
+    from portal.tenants.models import LegalText
+
+    text = {"page": "terms", "locale": "en", "version": 1, "title": "Terms", "body": "Be kind."}
+    seed(CIRCLE, _made(LegalText, **text, published_at=_now()))
+    with _changed(seed, settings={"legal": {"terms": {"version": 1}}}):
+        yield
+
+
+@contextmanager
+def verifying(seed, _client):
+    """The circle's members may send documents."""
+    with _changed(seed, settings={"kyc": {"enabled": True}}):
+        yield
+
+
+@contextmanager
+def awaited(_seed, client):
+    """This browser has asked for a code to sign in by."""
+    from flask.testing import FlaskClient
+
+    from portal.kernel.redis import redis
+
+    redis().flushdb()  # tries from one address are counted
+    asked = {"email": "nobody@known.example", "way": "code"}
+    FlaskClient.open(client, "/login", method="POST", base_url=f"http://{client.host}:8000", data=asked).close()
+    yield
+
+
+@contextmanager
+def kept_aside(_seed, client):
+    """Whoever looks through another's eyes has a session of their own to come back to."""
+    client.set_cookie("own", "kept", domain=client.host)
+    yield
+    client.delete_cookie("own", domain=client.host)
+
+
+@contextmanager
+def _changed(seed, *, settings=None, **more):
+    """The circle as its pages see it is another for a while."""
+    from portal.tenants import hosts
+
+    with seed.app.app_context():
+        own = hosts.tenant_at(CIRCLE.host)
+    hosts._remember(CIRCLE.host, replace(own, settings={**own.settings, **(settings or {})}, **more))
     try:
         yield
     finally:
         hosts.forget()
 
 
-BESIDE = {"telegram_mine.offer_link": bot, "partners_desk.create_test_key": live}  # what an address wants besides
+BOT, HOOK = uid(9001), "a secret between the bot and its address"
+BESIDE = {  # what an address wants besides
+    "telegram_mine.offer_link": bot,
+    "telegram.hook": bot,
+    "telegram.login": bot,
+    "telegram.mini_app": bot,
+    "telegram.start": bot,
+    "partners_desk.create_test_key": live,
+    "legal.show": published,
+    "kyc.status": verifying,
+    "identity.code": awaited,
+    "identity.create_sending": awaited,
+    "identity.stop_looking": kept_aside,
+}
+ASKED = {  # (endpoint, method) → what is asked with, where nothing at all is no question
+    ("identity.codes_sent", "POST"): {"data": {"way": "email"}},
+    ("purchases_till.create_purchase", "POST"): {"data": {"member_id": ALICE.id}},
+    ("telegram.hook", "POST"): {"headers": {"X-Telegram-Bot-Api-Secret-Token": HOOK}},
+    ("tenants_brand.preview_css", "GET"): {"query_string": {"lightness": 0.5, "chroma": 0.1, "hue": 200}},
+}
 
 
 def _made(model, **values):

@@ -22,7 +22,7 @@ from portal.extensions import db
 from portal.kernel.authz import HALF, PUBLIC
 from tests import cast
 from tests.cast import uid
-from tests.objects import BESIDE, half_signed_in, named, objects, suspended
+from tests.objects import ASKED, BESIDE, half_signed_in, named, objects, own_parts, suspended
 from tests.tenants.test_domains import names
 from tests.whole import in_full, tell
 
@@ -92,10 +92,12 @@ def allowed(response):
     return not (response.status_code in {302, 303} and (ahead.startswith("/login") or ahead == "/second"))
 
 
-def opened(client, method, url, *, body=None, **headers):
+def opened(client, method, url, *, endpoint="", body=None, **headers):
     """An answer, read to its end; what stands on the page is looked at elsewhere. `body` goes as JSON."""
     asked = {"method": method, "headers": headers, "base_url": f"http://{client.host}:8000", "json": body}
-    with closing(FlaskClient.open(client, url, **asked)) as response:
+    more = ASKED.get((endpoint, "GET" if method == "HEAD" else method), {})
+    headers |= more.get("headers", {})
+    with closing(FlaskClient.open(client, url, **{**asked, **more, "headers": headers})) as response:
         response.get_data()
     return response
 
@@ -130,11 +132,13 @@ def alone(app, seed):
     def alone(client, method, url, *, endpoint="", **headers):
         cookie = client.get_cookie("sid", domain=client.host)
         with connection.begin_nested() as before:
-            with BESIDE[endpoint](seed) if endpoint in BESIDE else nullcontext():
-                response = opened(client, method, url, **headers)
+            with BESIDE[endpoint](seed, client) if endpoint in BESIDE else nullcontext():
+                response = opened(client, method, url, endpoint=endpoint, **headers)
             before.rollback()
         if cookie:  # signing out takes it
             client.set_cookie("sid", cookie.value, domain=client.host)
+        else:
+            client.delete_cookie("sid", domain=client.host)
         return response
 
     return alone
@@ -167,7 +171,7 @@ def test_everybody_may_what_the_matrix_says(app, things, alone, everybody, monke
     for endpoint, method, rule in routes(app):
         missing = [a for a in rule.arguments if a not in things]
         assert not missing, f"{endpoint}: tests/objects.py does not know {missing}"
-        url = address(app, rule, {a: thing.own for a, thing in named(things, endpoint, rule.arguments).items()})
+        url = address(app, rule, own_parts(things, endpoint, rule.arguments))
         row = {}
         for name in asked_of(app, endpoint):
             response = alone(everybody[name], method, url, endpoint=endpoint)

@@ -24,7 +24,7 @@ from tests.architecture.test_access import (
     whole,
 )
 from tests.cast import ALICE, BOOKS, CAFE, CIRCLE, FOREIGN_CAFE, GLOBEX, OLGA, OPERATOR_EMAIL, TRENT, uid
-from tests.objects import Thing, _claim, named, objects
+from tests.objects import Thing, _claim, objects, own_parts
 from tests.tenants.test_domains import names
 from tests.whole import in_full
 
@@ -84,7 +84,7 @@ def api_things(seed):
 def test_every_key_opens_its_scopes_and_no_more(app, api_things, callers, by_key):
     found = {}
     for endpoint, method, rule in routes_of(app, "api"):
-        url = address(app, rule, {a: one.own for a, one in named(api_things, endpoint, rule.arguments).items()})
+        url = address(app, rule, own_parts(api_things, endpoint, rule.arguments))
         answers = {name: by_key(caller, method, url, endpoint=endpoint).status_code for name, caller in callers.items()}
         assert max(answers.values()) < 500, answers
         found[endpoint, method] = {
@@ -98,7 +98,7 @@ def test_a_key_opens_no_page(app, api_things, callers, by_key):
     listed = listing(Path(__file__).with_name("access.csv"))
     for endpoint, method, rule in routes(app):
         if method == "GET" and listed[endpoint, method]["anon"] == "deny":
-            url = address(app, rule, {a: one.own for a, one in named(api_things, endpoint, rule.arguments).items()})
+            url = address(app, rule, own_parts(api_things, endpoint, rule.arguments))
             assert not allowed(by_key(callers["every"], method, url)), url
 
 
@@ -187,7 +187,7 @@ def test_the_operators_room_is_the_operators(app, ops_things, operators):
     """
     found = {}
     for endpoint, method, rule in routes_of(app, "ops"):
-        url = address(app, rule, {a: ops_things[a].own for a in rule.arguments})
+        url = address(app, rule, own_parts(ops_things, endpoint, rule.arguments))
         answers = {name: call(method, url) for name, call in operators.items()}
         assert max(answer.status_code for answer in answers.values()) < 500, url
         found[endpoint, method] = {name: "allow" if allowed(answer) else "deny" for name, answer in answers.items()}
@@ -201,7 +201,7 @@ def test_the_rooms_are_apart(app, api_things, in_the_room, sign_in):
     inside, olga, wrong = in_the_room(), sign_in(OLGA), []
     for endpoint, method, rule in (*routes(app), *routes_of(app, "api")):
         if rule.rule not in both:
-            url = address(app, rule, {a: one.own for a, one in named(api_things, endpoint, rule.arguments).items()})
+            url = address(app, rule, own_parts(api_things, endpoint, rule.arguments))
             wrong += [url] if allowed(opened(inside, method, url)) else []
     for _, method, rule in routes_of(app, "ops"):
         if rule.rule not in both:

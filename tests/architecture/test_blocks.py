@@ -9,7 +9,7 @@ from flask import template_rendered
 
 from tests import cast
 from tests.architecture.test_access import address, routes
-from tests.objects import objects
+from tests.objects import objects, own_parts
 
 LAYOUT = {"head", "body", "room", "lang", "theme"}  # the frame: never asked for alone
 
@@ -29,10 +29,10 @@ def test_every_block_of_every_page_renders_alone(app, seed, sign_in):
 
     clients = [sign_in(who) for who in (cast.OLGA, cast.IRINA, cast.EVE, cast.BOB)]
     with template_rendered.connected_to(alone, app):
-        for _, method, rule in routes(app):
+        for endpoint, method, rule in routes(app):
             if method != "GET":
                 continue
-            url = address(app, rule, {a: things[a].own for a in rule.arguments})
+            url = address(app, rule, own_parts(things, endpoint, rule.arguments))
             for client in clients:
                 response = client.get(url)
                 response.get_data()

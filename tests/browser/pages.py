@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from portal.platform.service import create_operator
 from tests.architecture.test_access import MATRIX, OPS, ROLES, address, listing, opened, routes, routes_of
 from tests.cast import CIRCLE, OPERATOR_EMAIL
-from tests.objects import named
+from tests.objects import own_parts
 
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "laptop": (1280, 800)}
 THEMES, LOCALES = ("light", "dark"), ("en", "ru")
@@ -58,10 +58,7 @@ def readable(app, things, role, rooms=None):
     for endpoint, method, rule in routes(app):
         room = getattr(app.view_functions[endpoint], "room", "")
         if method == "GET" and endpoint in may and (rooms is None or room in rooms):
-            yield (
-                endpoint,
-                address(app, rule, {a: one.own for a, one in named(things, endpoint, rule.arguments).items()}),
-            )
+            yield endpoint, address(app, rule, own_parts(things, endpoint, rule.arguments))
 
 
 def window_of(app, browse, sign_in, visitor, role):

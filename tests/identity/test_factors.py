@@ -19,7 +19,7 @@ from portal.kernel.commands import command
 from portal.messages.models import Notification
 from tests.cast import ALICE, BOB, CAFE, CIRCLE, EVE, FRANK, OLGA, PASSWORD
 from tests.conftest import SECRET
-from tests.objects import objects
+from tests.objects import objects, own_parts
 
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # RFC 6238, appendix B: "12345678901234567890"
 RFC_VECTORS = {59: 287082, 1111111109: 81804, 1111111111: 50471, 1234567890: 5924, 2000000000: 279037}
@@ -142,7 +142,7 @@ def test_half_a_sign_in_reaches_the_second_factor_and_nothing_else(app, acting, 
         if any(a not in things for a in rule.arguments):
             continue
         with app.test_request_context(base_url=f"http://{CIRCLE.host}:8000"):
-            url = app.url_map.bind(CIRCLE.host).build(rule.endpoint, {a: things[a].own for a in rule.arguments})
+            url = app.url_map.bind(CIRCLE.host).build(rule.endpoint, own_parts(things, rule.endpoint, rule.arguments))
         for method in rule.methods & {"GET", "POST"}:
             mine, theirs = half.open(url, method=method), stranger.open(url, method=method)
             seen += 1

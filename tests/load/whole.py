@@ -25,8 +25,8 @@ PROOFS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         ("tests/browser/test_axe.py", "-k", "page_of_everybody"),
     ),
     "B2": (
-        "every text of the list in every text field: kept and shown, or refused in words",
-        1_000,
+        "every text of the list in every text field, as many at once as it takes: kept and shown, or refused in words",
+        700,
         ("tests/web/test_naughty.py",),
     ),
     "B4": (

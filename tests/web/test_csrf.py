@@ -11,7 +11,7 @@ import pytest
 
 from tests import cast
 from tests.architecture.test_access import MATRIX, ROLES, address, routes
-from tests.objects import objects
+from tests.objects import objects, own_parts
 from tests.tables import of_every_table
 from tests.whole import share, tell
 
@@ -76,7 +76,7 @@ def test_no_forged_call_writes(app, seed, seen_by, tokens, sign_in):
         if method not in UNSAFE or endpoint in ONE_CLICK:
             continue
         client, own, others = tokens[who[endpoint, method]]
-        url = address(app, rule, {a: things[a].own for a in rule.arguments})
+        url = address(app, rule, own_parts(things, endpoint, rule.arguments))
         for name, how in share([*forged(own, others, tenants).items()], turn):
             with closing(client.open(url, method=method, csrf=False, **how)) as response:
                 cases += 1

@@ -11,7 +11,7 @@ from portal.kernel.audit import AuditEntry
 from tests.architecture.test_access import ROLES, address, routes
 from tests.architecture.test_source import PORTAL, found
 from tests.cast import CIRCLE
-from tests.objects import objects
+from tests.objects import objects, own_parts
 from tests.web.test_csrf import state
 
 
@@ -25,8 +25,8 @@ def test_a_head_is_a_get_without_its_body(app, seed, visitor, sign_in, seen_by, 
     things, wrong = objects(seed), []
     client = sign_in(ROLES[role], at=CIRCLE) if ROLES[role] else visitor()
     urls = [
-        address(app, rule, {name: things[name].own for name in rule.arguments})
-        for _, method, rule in routes(app)
+        address(app, rule, own_parts(things, endpoint, rule.arguments))
+        for endpoint, method, rule in routes(app)
         if method == "GET"
     ]
     got = {url: asked(client, "GET", url) for url in urls}

@@ -30,6 +30,7 @@ from tests.architecture.test_access import MATRIX, OPS, ROLES, address, routes, 
 from tests.architecture.test_access_elsewhere import in_the_room, names, ops_things
 from tests.cast import CIRCLE
 from tests.checked import Outline
+from tests.objects import own_parts
 from tests.whole import TOLD, in_full, tell
 
 __all__ = ["in_the_room", "names", "ops_things", "things"]  # fixtures
@@ -180,7 +181,7 @@ def reachable(app, known):
         row = listed[endpoint, method]
         role = next((name for name in ("anon", "admin", "owner", "cashier", "member") if row[name] == "allow"), None)
         if role and not rule.endpoint.endswith(ENDS):
-            yield role, endpoint, method, rule, {name: known[name].own for name in rule.arguments}
+            yield role, endpoint, method, rule, own_parts(known, endpoint, rule.arguments)
 
 
 def typed(rule):
@@ -279,7 +280,7 @@ def test_nothing_that_reaches_the_operators_room_is_run(app, ops_things, in_the_
         return answer
 
     every = [
-        (address(app, rule, {a: ops_things[a].own for a in rule.arguments}), method, rule)
+        (address(app, rule, own_parts(ops_things, endpoint, rule.arguments)), method, rule)
         for endpoint, method, rule in routes_of(app, "ops")
         if not endpoint.endswith(ENDS)
     ]

@@ -11,7 +11,7 @@ from portal.extensions import db
 from tests.architecture.test_access import MATRIX, ROLES, address, routes
 from tests.cast import ALICE, CAFE, CIRCLE, IRINA, MALLORY
 from tests.checked import Outline
-from tests.objects import objects
+from tests.objects import objects, own_parts
 from tests.tables import of_every_table
 
 MARK, NUMBER, WHEN, ID = (
@@ -71,7 +71,7 @@ def test_a_form_writes_what_it_shows(app, seed, sign_in, visitor, seen_by, monke
         for name, client in clients.items() if method == "GET" else ():
             if listed[endpoint, method][name] != "allow":
                 continue
-            answer = client.get(address(app, rule, {a: things[a].own for a in rule.arguments}))
+            answer = client.get(address(app, rule, own_parts(things, endpoint, rule.arguments)))
             if answer.mimetype == "text/html" and answer.status_code == 200:
                 for form in Outline(answer.text).forms:
                     if form["method"].lower() == "post":

@@ -24,7 +24,7 @@ from tests import naughty
 from tests.architecture.test_access import MATRIX, ROLES, address, routes
 from tests.cast import ALICE, BOB, CAFE, CAROL, CIRCLE, EVE, IRINA, OLGA, SAM, luhn, uid
 from tests.checked import Outline
-from tests.objects import objects
+from tests.objects import objects, own_parts
 from tests.purchases.shop import buy
 from tests.tenants.test_settings import AS_IT_IS
 from tests.whole import share, tell
@@ -150,7 +150,7 @@ def test_no_field_is_forgotten(app, seed, sign_in, visitor):
     for endpoint, method, rule in routes(app):
         may = [name for name in ROLES if listed[endpoint, method][name] == "allow"]
         for role in {*may[:1], *({"owner", "admin"} & set(may))} if method == "GET" else ():
-            answer = clients[role].get(address(app, rule, {a: things[a].own for a in rule.arguments}))
+            answer = clients[role].get(address(app, rule, own_parts(things, endpoint, rule.arguments)))
             if answer.mimetype == "text/html":
                 found |= TextFields(answer.text).found
             answer.close()
@@ -225,7 +225,7 @@ def test_what_people_type_is_kept_and_shown(opened, seen_by, field):
     client, page = opened(who, page)
     _, seen = opened(who, seen)
     send, lines = sender(client, page, form), share(packed(longest), sorted(KEPT).index(field))
-    tell(len(lines))
+    tell(len(lines), texts=len(naughty.TEXTS))
     for n, typed in enumerate(lines):
         fields = {key: value.format(n=n) if isinstance(value, str) else value for key, value in others.items()}
         answer = send(**{**fields, name: typed})
@@ -251,7 +251,7 @@ def test_what_is_held_to_a_form_is_refused_in_words(opened, field):
     form, name = field.split(".", 1)
     client, page = opened(who, page)
     send, lines = sender(client, page, form), share(packed(190), sorted(HELD).index(field))
-    tell(len(lines))
+    tell(len(lines), texts=len(naughty.TEXTS))
     for n, typed in enumerate((*naughty.NEVER, naughty.LONG[0], *lines)):
         answer = send(
             **{

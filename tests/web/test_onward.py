@@ -8,7 +8,7 @@ import pytest
 
 from tests.architecture.test_access import ROLES, address, routes
 from tests.cast import CIRCLE
-from tests.objects import objects
+from tests.objects import objects, own_parts
 
 OUTSIDE = (
     "https://evil.example/",
@@ -39,7 +39,7 @@ def test_nobody_is_led_elsewhere(app, seed, visitor, sign_in, monkeypatch, role)
     for n, (endpoint, method, rule) in enumerate(routes(app)):
         if endpoint in {"identity.sign_out", "identity.revoke_other_sessions", "leaving.leave", "telegram.start"}:
             continue  # the first three end the session; the fourth is the way to Telegram
-        url = address(app, rule, {name: things[name].own for name in rule.arguments})
+        url = address(app, rule, own_parts(things, endpoint, rule.arguments))
         evil = OUTSIDE[n % len(OUTSIDE)]
         sent = dict.fromkeys(NAMES, evil)
         headers = {
