@@ -5,9 +5,10 @@ import re
 import pytest
 from sqlalchemy import select, text
 
+from portal.delivery.labels import receiver
 from portal.extensions import db
 from portal.kernel.audit import AuditEntry
-from portal.kernel.outbox import OutboxDelivery
+from portal.kernel.outbox import OutboxDelivery, subscribers
 from tests.cast import BOB, CIRCLE, FRANK, IRINA, MALLORY, OLGA
 from tests.purchases.shop import buy, seeded
 
@@ -28,6 +29,11 @@ def given_up(acting):
         return db.session.scalars(
             select(OutboxDelivery).where(OutboxDelivery.subscriber == NAME).order_by(OutboxDelivery.seq)
         ).all()
+
+
+def test_every_receiver_has_a_name_for_people(app):
+    with app.test_request_context():
+        assert [name for name in subscribers() if receiver(name) == name] == []
 
 
 def states(acting):
