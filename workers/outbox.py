@@ -5,7 +5,7 @@ import logging
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -48,12 +48,15 @@ def claim(
     return [one for batch in _claimed(connection, subscriber, limit, lost=lost).batches for one in batch]
 
 
-def relay_once(connection: psycopg.Connection[Any]) -> int:
-    """Turn everything due into jobs; returns how many deliveries were leased. Raises what Redis raises."""
+def relay_once(connection: psycopg.Connection[Any], named: Collection[str] | None = None) -> int:
+    """Turn everything due into jobs, or what is due to the subscribers named; returns how many deliveries were leased.
+
+    Raises what Redis raises.
+    """
     moved = 0
     crowded: dict[Queue, int] = {}
     lost: dict[Queue, timedelta] = {}
-    for subscriber in _due(connection):
+    for subscriber in _due(connection, named):
         queue = Queue.LONG if subscriber.long else Queue.FAST
         if queue not in crowded:
             crowded[queue], waited = crowd(queue)
@@ -126,12 +129,16 @@ def _lost_after(waited: timedelta | None, lease: timedelta) -> timedelta:
     return NOW if waited is None else max(NOW, waited + timedelta(seconds=CLAIMED_S) - lease)
 
 
-def _due(connection: psycopg.Connection[Any]) -> Iterator[Subscriber]:
+def _due(connection: psycopg.Connection[Any], named: Collection[str] | None) -> list[Subscriber]:
+    """Who has something due; whoever is named is taken at their word, unless their messages wait for company."""
     known = subscribers()
-    values = {"names": list(known), "gather": [s.gather for s in known.values()], "full": BATCH - 1}
-    due = [known[name] for (name,) in connection.execute(claims.DUE_SUBSCRIBERS, values).fetchall()]
+    if named is None:
+        values = {"names": list(known), "gather": [s.gather for s in known.values()], "full": BATCH - 1}
+        due = [known[name] for (name,) in connection.execute(claims.DUE_SUBSCRIBERS, values).fetchall()]
+    else:
+        due = [s for s in known.values() if s.name in named and not s.gather]
     random.shuffle(due)  # nobody is always the last whom a crowded queue turns away
-    yield from due
+    return due
 
 
 class _Found(NamedTuple):

@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 
 import psycopg
+from redis.client import PubSub
 from redis.exceptions import RedisError
 
 from portal import nouns
@@ -62,15 +64,25 @@ def _carry(connection: psycopg.Connection[object]) -> None:
         try:
             ears = redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             ears.subscribe(channel(WAKE_CHANNEL))
+            named, looked = None, time.monotonic()
             while not _stopping.is_set():
                 beat("relay")
-                relay_once(connection)
-                ears.get_message(timeout=POLL_S)
-                while ears.get_message(timeout=0) is not None:
-                    pass  # a burst of wake-ups is one look
+                if named is None or time.monotonic() - looked >= POLL_S:
+                    named, looked = None, time.monotonic()
+                relay_once(connection, named)
+                named = called(ears)
         except RedisError as error:  # nothing is lost: leases are given back, or run out by themselves (F3)
             log.warning("Redis does not answer: %s", error)
             _stopping.wait(REST_S)
+
+
+def called(ears: PubSub) -> set[str] | None:
+    """Wait a while; the subscribers for whom somebody has something by now, or None where all are to be looked at."""
+    message, names = ears.get_message(timeout=POLL_S), set()
+    while message is not None:  # a burst of wake-ups is one look
+        names.add(message["data"].decode())
+        message = ears.get_message(timeout=0)
+    return None if not names or "" in names else {name for some in names for name in some.split(",")}
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -135,7 +135,7 @@ def _repeated(action: str, body: Callable[[Journal], R], *, reads: bool) -> R:
 
     result, own = repeated(action, once)
     if own.events:
-        outbox.wake_relay()
+        outbox.wake_relay(own.events)
     return result
 
 

@@ -165,9 +165,14 @@ def subscribers_of(event: Event, *, historical: bool) -> list[Subscriber]:
     return [s for s in _subscribers.values() if isinstance(event, s.events) and (s.historical or not historical)]
 
 
-def wake_relay() -> None:
-    """Tell the relay that there is something to carry; lost calls cost 250 ms, since the relay polls (D33)."""
+def wake_relay(events: Sequence[tuple[Event, bool]] = ()) -> None:
+    """Tell the relay that there is something to carry, and for whom if it is these events, historical or not.
+
+    Lost calls cost 250 ms, since the relay polls (D33).
+    """
     from portal.kernel.redis import bell, channel
 
-    with suppress(Exception):
-        bell.ring(channel(WAKE_CHANNEL))
+    names = {s.name for event, historical in events for s in subscribers_of(event, historical=historical)}
+    if names or not events:
+        with suppress(Exception):
+            bell.ring(channel(WAKE_CHANNEL), ",".join(sorted(names)))

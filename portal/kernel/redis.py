@@ -41,13 +41,13 @@ class Bell:
         self._line: Any = None
         self._process = 0
 
-    def ring(self, to: str) -> None:
-        """Publish an empty message; it may be lost. Raises what connecting or sending raises, and connects anew next time."""
+    def ring(self, to: str, said: str) -> None:
+        """Publish a message; it may be lost. Raises what connecting or sending raises, and connects anew next time."""
         with self._lock:
             if self._line is None or self._process != os.getpid():
                 self._line, self._process = self._connected(), os.getpid()
             try:
-                self._line.send_packed_command((_packed(to),), check_health=False)
+                self._line.send_packed_command((_packed(to, said),), check_health=False)
             except BaseException:
                 self._line.disconnect()
                 self._line = None
@@ -67,9 +67,9 @@ class Bell:
 
 
 @lru_cache(maxsize=64)
-def _packed(to: str) -> bytes:
-    name = to.encode()
-    return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$0\r\n\r\n" % (len(name), name)
+def _packed(to: str, said: str) -> bytes:
+    name, words = to.encode(), said.encode()
+    return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (len(name), name, len(words), words)
 
 
 bell = Bell()

@@ -116,7 +116,7 @@ def _alone(sale: Sale) -> Outcome | None:
     finally:
         g.journal = None
     if done and own.events:
-        wake_relay()
+        wake_relay(own.events)
     return done
 
 

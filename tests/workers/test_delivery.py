@@ -14,10 +14,12 @@ from portal.kernel import outbox
 from portal.kernel.commands import Event, command, emit, journal
 from portal.kernel.model import new_id
 from portal.kernel.outbox import OutboxDelivery, OutboxMessage
+from portal.kernel.redis import channel, redis
 from portal.settings import settings
 from tests.cast import BOB, CIRCLE, GLOBEX, MALLORY
 from workers.delivery import deliver
 from workers.outbox import by_tenant, claim, relay_once
+from workers.relay import called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,13 +204,39 @@ def test_two_relays_share_the_work_and_a_lost_job_comes_again(app, acting, heard
 
 
 @pytest.mark.commits
+def test_a_commit_says_to_the_relay_for_whom_it_has_something(app, acting, heard):
+    """D33: it goes straight to them; who gathers waits, and a word from nobody in particular leads to all."""
+    outbox.subscriber("test.company", events=(Rang,), gather=60)(lambda _: None)
+    ears = redis().pubsub(ignore_subscribe_messages=True)
+    ears.subscribe(channel(outbox.WAKE_CHANNEL))
+    assert called(ears) is None  # that it listens now; nobody has said anything
+    with acting(CIRCLE, BOB):
+        ring(new_id(), 1, 2)
+    named = next(names for _ in range(40) if (names := called(ears)))
+    assert named == {"test.ear", "test.poisoned", "test.ordered", "test.company"}
+    with psycopg.connect(settings().database_url("portal_relay"), autocommit=True) as relay:
+        assert relay_once(relay, {"test.ear", "test.gone"}) == 2
+        assert relay_once(relay, named) == 4
+        assert relay_once(relay) == 0
+    with acting(CIRCLE):
+        assert set(db.session.execute(select(OutboxDelivery.subscriber, OutboxDelivery.status))) == {
+            ("test.ear", "leased"),
+            ("test.poisoned", "leased"),
+            ("test.ordered", "leased"),
+            ("test.company", "pending"),
+        }
+    outbox.wake_relay()
+    assert called(ears) is None
+    ears.close()
+
+
+@pytest.mark.commits
 def test_the_relays_jobs_run_in_a_real_worker(app, acting, monkeypatch):
     """Relay → RQ in Valkey → a worker's own code, JSON all the way."""
     from rq import SimpleWorker
     from rq.serializers import JSONSerializer
 
     from portal.identity.events import MemberRegistered
-    from portal.kernel.redis import redis
     from workers import jobs
     from workers.tasks import Queue, rq_queue
 
