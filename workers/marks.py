@@ -81,7 +81,9 @@ def take(deliveries: Mapping[str, int]) -> list[tuple[str, Message]]:
     together: dict[int, list[str]] = defaultdict(list)
     for delivery, attempt in deliveries.items():
         together[attempt].append(delivery)
-    taken = [row for attempt, ids in together.items() for row in run(_TAKEN, {**_ids(ids), "attempt": attempt})]
+    taken = [
+        row for attempt, ids in together.items() for row in run(_TAKEN, {**_ids(ids), "attempt": attempt}).fetchall()
+    ]
     return _messages(sorted(taken, key=itemgetter(3)) if len(together) > 1 else taken)
 
 

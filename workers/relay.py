@@ -64,12 +64,14 @@ def _carry(connection: psycopg.Connection[object]) -> None:
         try:
             ears = redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             ears.subscribe(channel(WAKE_CHANNEL))
-            named, looked = None, time.monotonic()
+            named, looked = None, 0.0
             while not _stopping.is_set():
                 beat("relay")
-                if named is None or time.monotonic() - looked >= POLL_S:
-                    named, looked = None, time.monotonic()
-                relay_once(connection, named)
+                if named:
+                    relay_once(connection, named)
+                if not named or time.monotonic() - looked >= POLL_S:
+                    looked = time.monotonic()
+                    relay_once(connection)
                 named = called(ears)
         except RedisError as error:  # nothing is lost: leases are given back, or run out by themselves (F3)
             log.warning("Redis does not answer: %s", error)
