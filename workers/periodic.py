@@ -190,9 +190,9 @@ def _verifications() -> None:
 
 
 def _senders() -> None:
-    from portal.tenants.domains import recheck_senders
+    from portal.tenants.domains import recheck, sender
 
-    recheck_senders()
+    recheck(sender())
 
 
 @task(Queue.FAST, name="kyc.purge", timeout=300)

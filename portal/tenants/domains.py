@@ -203,10 +203,9 @@ def mail_names() -> list[str]:
     return [shown(host) for host in db.session.scalars(claims) if proved(host)]
 
 
-def recheck_senders() -> None:
-    """Ask the DNS again about the domain that the tenant's mails come from."""
-    own = sender()
-    for claim_id in db.session.scalars(_covering(ascii_domain(own))).all() if own else ():
+def recheck(address: str) -> None:
+    """Ask the DNS again about the proved domain that a mail address is of; '' asks nothing."""
+    for claim_id in db.session.scalars(_covering(ascii_domain(address))).all() if address else ():
         verify(claim_id)
 
 

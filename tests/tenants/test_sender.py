@@ -71,6 +71,19 @@ def test_an_address_of_an_unproved_domain_is_refused_and_what_was_typed_stays(ol
         assert f'value="{typed}"' in answer.text
 
 
+def test_a_proof_that_has_ended_since_carries_no_new_address(olga, names, monkeypatch):  # noqa: F811
+    """Name servers that do not answer just then stand in nobody's way. Seen red with the proof of the claim's first day."""
+    kept = names.records.copy()
+    names.records.clear()
+    answer = save(olga, f"anna@{HOST}")
+    assert (answer.status_code, "Prove first that" in answer.text) == (422, True)
+    names.records.update(kept)
+    press(olga, "check")
+    names.stop()
+    monkeypatch.setattr("portal.tenants.dns.PATIENCE_S", 0.3)
+    assert save(olga, f"anna@{HOST}").status_code == 303
+
+
 def test_what_another_tenant_proved_is_not_ours(olga, sign_in, acting):
     mallory = sign_in(MALLORY)
     assert save(mallory, f"anna@{HOST}").status_code == 422

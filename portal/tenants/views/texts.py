@@ -65,6 +65,7 @@ class TextsForm(SeenForm):
             field.data = clean_email(field.data)
         except InvalidEmail as error:
             raise StopValidation(error.message) from error
+        domains.recheck(field.data)  # an old proof may have ended since
         if domains.proved(domains.ascii_domain(field.data)) is None:
             raise StopValidation(
                 gettext(
