@@ -12,6 +12,11 @@ from tests.platform.test_operator import OPS, SECRET, ask
 
 pytestmark = pytest.mark.browser
 
+UNCOVERED = """(one) => {
+  const box = one.getBoundingClientRect();
+  return one.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+}"""
+
 
 def authenticator(page):
     """A device with a finger that always fits."""
@@ -50,7 +55,10 @@ def test_a_passkey_is_made_and_opens_with_a_name_without_one_and_as_second_facto
     page.locator("#add-passkey button").click()
     page.wait_for_selector("#recovery-codes")
     expect(page.locator("#recovery-codes code")).to_have_count(10)
-    page.get_by_role("link", name="I have kept them").click()
+    expect(page.locator("#toasts")).to_contain_text("The passkey is kept.")
+    onwards = page.get_by_role("link", name="I have kept them")
+    assert onwards.evaluate(UNCOVERED), "what is said lies over what is to be pressed"
+    onwards.click()
     expect(page.locator("main")).to_contain_text("My phone")
     assert len(devtools.send("WebAuthn.getCredentials", {"authenticatorId": device})["credentials"]) == 1
 
