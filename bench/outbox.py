@@ -134,7 +134,7 @@ class Messages:
 
         self._clear()
         self.admin.execute(_FILL_OUTBOX, (self.world.tenant_id, MESSAGES))
-        wake_relay()  # as a command does after its commit
+        wake_relay()  # as a replay does after its commit
         took = seconds(lambda: _until(self._all_delivered, 0.02))
         kept = self.admin.execute("SELECT count(*) FROM bench_seen").fetchone()
         if kept != (MESSAGES,):

@@ -66,7 +66,7 @@ def objects(seed) -> Mapping[str, Thing]:
         "tenant_icons.icon digest": Thing(icon),
         "tenant_icons.icon filename": Thing("icon-192.png"),
         "tenants.brand digest": Thing(colours),
-        "telegram.hook hook_id": Thing(BOT, uid(9002)),
+        "telegram.hook hook_id": Thing(BOT, OTHER_BOT),
     }
 
 
@@ -531,9 +531,9 @@ def bot(seed, _client):
 
     from portal.telegram.models import TelegramBot
 
-    made = {"id": BOT, "bot_id": 77, "username": "circle_bot", "token": b""}
-    hook = hashlib.sha256(HOOK.encode()).hexdigest()
-    seed(CIRCLE, _made(TelegramBot, **made, hook_hash=hook, connected_at=_now()))
+    more = {"token": b"", "hook_hash": hashlib.sha256(HOOK.encode()).hexdigest(), "connected_at": _now()}
+    seed(CIRCLE, _made(TelegramBot, id=BOT, bot_id=77, username="circle_bot", **more))
+    seed(GLOBEX, _made(TelegramBot, id=OTHER_BOT, bot_id=78, username="globex_bot", **more))
     yield
 
 
@@ -602,7 +602,7 @@ def _changed(seed, *, settings=None, **more):
         hosts.forget()
 
 
-BOT, HOOK = uid(9001), "a secret between the bot and its address"
+BOT, OTHER_BOT, HOOK = uid(9001), uid(9002), "a secret between the bot and its address"
 BESIDE = {  # what an address wants besides
     "telegram_mine.offer_link": bot,
     "telegram.hook": bot,

@@ -53,7 +53,7 @@ def relay_once(connection: psycopg.Connection[Any], named: Collection[str] | Non
 
     Raises what Redis raises.
     """
-    moved = 0
+    moved, room = 0, FULL if named is None else FULL // 2  # who is named often leaves room for who is not
     crowded: dict[Queue, int] = {}
     lost: dict[Queue, timedelta] = {}
     for subscriber in _due(connection, named):
@@ -62,7 +62,7 @@ def relay_once(connection: psycopg.Connection[Any], named: Collection[str] | Non
             crowded[queue], waited = crowd(queue)
             lost[queue] = _lost_after(waited, LONG_LEASE if subscriber.long else LEASE)
         since = BEGINNING
-        while crowded[queue] < FULL:
+        while crowded[queue] < room:
             found = _claimed(connection, subscriber, BATCH, lost=lost[queue], since=since)
             for batch in found.batches:
                 _send(connection, subscriber, batch)
@@ -130,13 +130,13 @@ def _lost_after(waited: timedelta | None, lease: timedelta) -> timedelta:
 
 
 def _due(connection: psycopg.Connection[Any], named: Collection[str] | None) -> list[Subscriber]:
-    """Who has something due; whoever is named is taken at their word, unless their messages wait for company."""
+    """Who has something due; whoever is named is taken at their word."""
     known = subscribers()
     if named is None:
         values = {"names": list(known), "gather": [s.gather for s in known.values()], "full": BATCH - 1}
         due = [known[name] for (name,) in connection.execute(claims.DUE_SUBSCRIBERS, values).fetchall()]
     else:
-        due = [s for s in known.values() if s.name in named and not s.gather]
+        due = [known[name] for name in named if name in known]
     random.shuffle(due)  # nobody is always the last whom a crowded queue turns away
     return due
 

@@ -64,23 +64,30 @@ def _carry(connection: psycopg.Connection[object]) -> None:
         try:
             ears = redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             ears.subscribe(channel(WAKE_CHANNEL))
-            named, looked = None, 0.0
+            named, looked = None, -POLL_S
             while not _stopping.is_set():
                 beat("relay")
-                if named:
-                    relay_once(connection, named)
-                if not named or time.monotonic() - looked >= POLL_S:
-                    looked = time.monotonic()
-                    relay_once(connection)
-                named = called(ears)
+                looked = look(connection, named, looked)
+                named = called(ears, looked + POLL_S - time.monotonic())
         except RedisError as error:  # nothing is lost: leases are given back, or run out by themselves (F3)
             log.warning("Redis does not answer: %s", error)
             _stopping.wait(REST_S)
 
 
-def called(ears: PubSub) -> set[str] | None:
-    """Wait a while; the subscribers for whom somebody has something by now, or None where all are to be looked at."""
-    message, names = ears.get_message(timeout=POLL_S), set()
+def look(connection: psycopg.Connection[object], named: set[str] | None, looked: float) -> float:
+    """Serve who is named at once, and everybody where nobody is or a poll is due since `looked`; returns when that was last."""
+    if named:
+        relay_once(connection, named)
+    if named and time.monotonic() - looked < POLL_S:
+        return looked
+    looked = time.monotonic()
+    relay_once(connection)
+    return looked
+
+
+def called(ears: PubSub, patience: float) -> set[str] | None:
+    """Wait so many seconds; the subscribers for whom somebody has something by now, None where all are to be looked at."""
+    message, names = ears.get_message(timeout=max(patience, 0)), set()
     while message is not None:  # a burst of wake-ups is one look
         names.add(message["data"].decode())
         message = ears.get_message(timeout=0)

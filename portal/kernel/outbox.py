@@ -165,14 +165,15 @@ def subscribers_of(event: Event, *, historical: bool) -> list[Subscriber]:
     return [s for s in _subscribers.values() if isinstance(event, s.events) and (s.historical or not historical)]
 
 
-def wake_relay(events: Sequence[tuple[Event, bool]] = ()) -> None:
-    """Tell the relay that there is something to carry, and for whom if it is these events, historical or not.
+def wake_relay(events: Sequence[tuple[Event, bool]] | None = None) -> None:
+    """Tell the relay that there is something to carry; for whom, if it is these events, historical or not.
 
-    Lost calls cost 250 ms, since the relay polls (D33).
+    Whose messages wait for company is not named. Lost calls cost 250 ms, since the relay polls (D33).
     """
     from portal.kernel.redis import bell, channel
 
-    names = {s.name for event, historical in events for s in subscribers_of(event, historical=historical)}
-    if names or not events:
+    told = [s for event, historical in events or () for s in subscribers_of(event, historical=historical)]
+    names = {s.name for s in told if not s.gather}
+    if names or events is None:
         with suppress(Exception):
             bell.ring(channel(WAKE_CHANNEL), ",".join(sorted(names)))

@@ -130,15 +130,15 @@ def alone(app, seed):
     connection = db._app_engines[app][None]
 
     def alone(client, method, url, *, endpoint="", **headers):
-        cookie = client.get_cookie("sid", domain=client.host)
+        kept = {name: client.get_cookie(name, domain=client.host) for name in ("sid", "anon")}
         with connection.begin_nested() as before:
             with BESIDE[endpoint](seed, client) if endpoint in BESIDE else nullcontext():
                 response = opened(client, method, url, endpoint=endpoint, **headers)
             before.rollback()
-        if cookie:  # signing out takes it
-            client.set_cookie("sid", cookie.value, domain=client.host)
-        else:
-            client.delete_cookie("sid", domain=client.host)
+        for name, cookie in kept.items():  # signing out takes it, the door gives it
+            client.delete_cookie(name, domain=client.host)
+            if cookie:
+                client.set_cookie(name, cookie.value, domain=client.host)
         return response
 
     return alone

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import psycopg
 from axe_playwright_python.sync_playwright import Axe
+from psycopg.types.json import Json
 
 from portal.platform.service import create_operator
+from portal.tenants import hosts
 from tests.architecture.test_access import MATRIX, OPS, ROLES, address, listing, opened, routes, routes_of
 from tests.cast import CIRCLE, OPERATOR_EMAIL
 from tests.objects import own_parts
@@ -69,12 +71,22 @@ def window_of(app, browse, sign_in, visitor, role):
         page, plain = browse(host=OPS), visitor(OPS)
         assert plain.submit("/login", form="sign-in", email=OPERATOR_EMAIL, password=SECRET).status_code == 303
     else:
+        _announce(app)
         plain = sign_in(ROLES[role]) if ROLES[role] else visitor()
         page = browse(None)
     if sid := plain.get_cookie("sid", domain=plain.host):
         page.context.add_cookies([{"name": "sid", "value": sid.value, "domain": plain.host, "path": "/"}])
     page.emulate_media(reduced_motion="reduce")
     return page, plain
+
+
+def _announce(app):
+    """The circle has something to say on every page."""
+    said = {"banner": {"text": {"en": "Open on Sunday", "ru": "Открыто в воскресенье"}, "audience": "all"}}
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as superuser:
+        superuser.execute("UPDATE tenants SET settings = settings || %s::jsonb WHERE id = %s", (Json(said), CIRCLE.id))
+    with app.app_context():
+        hosts.forget()
 
 
 def is_page(plain, path):

@@ -14,8 +14,7 @@ FOR_ALL = {  # speak of nobody
     "tenants.brand", "tenant_icons.icon", "tenant_icons.picture", "identity.service_worker", "api_docs.openapi", "api_docs.docs",
 }  # fmt: skip
 REVALIDATED = {  # figures and faces asked for again and again: kept by this browser alone, never shown without asking
-    "analytics_admin.dashboard", "analytics_desk.dashboard", "tenants_brand.preview_css",
-    "profiles.avatar", "profiles_public.person_picture",
+    "analytics_admin.dashboard", "analytics_desk.dashboard", "profiles.avatar", "profiles_public.person_picture",
 }  # fmt: skip
 
 
@@ -37,7 +36,7 @@ def test_every_page_of_somebody_is_kept_nowhere(app, seed, visitor, sign_in):
                 kept = answer.headers.get("Cache-Control", "")
                 allowed = {"no-store"} if who != "nobody" else {"private, no-cache", "no-store"}
                 if endpoint in REVALIDATED and who != "nobody":
-                    allowed |= {"private, no-cache", "private, max-age=3600"}
+                    allowed |= {"private, no-cache"}
                 vary = {name.strip().lower() for name in answer.headers.get("Vary", "").split(",")}
                 if kept not in allowed or not {"cookie", "hx-request"} <= vary:
                     wrong.append(f"{who} {url} {headers}: {answer.status_code} {kept!r} {vary}")

@@ -225,7 +225,7 @@ def test_what_people_type_is_kept_and_shown(opened, seen_by, field):
     client, page = opened(who, page)
     _, seen = opened(who, seen)
     send, lines = sender(client, page, form), share(packed(longest), sorted(KEPT).index(field))
-    tell(len(lines), texts=len(naughty.TEXTS))
+    tell(len(lines), **{"texts in fields": len(naughty.TEXTS)})
     for n, typed in enumerate(lines):
         fields = {key: value.format(n=n) if isinstance(value, str) else value for key, value in others.items()}
         answer = send(**{**fields, name: typed})
@@ -251,7 +251,7 @@ def test_what_is_held_to_a_form_is_refused_in_words(opened, field):
     form, name = field.split(".", 1)
     client, page = opened(who, page)
     send, lines = sender(client, page, form), share(packed(190), sorted(HELD).index(field))
-    tell(len(lines), texts=len(naughty.TEXTS))
+    tell(len(lines), **{"texts in fields": len(naughty.TEXTS)})
     for n, typed in enumerate((*naughty.NEVER, naughty.LONG[0], *lines)):
         answer = send(
             **{

@@ -1,5 +1,6 @@
 """From commit to subscriber: at least once, nothing lost, a failing one holds up nobody (F2, F3, F16, D32 to D34)."""
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -17,8 +18,9 @@ from portal.kernel.outbox import OutboxDelivery, OutboxMessage
 from portal.kernel.redis import channel, redis
 from portal.settings import settings
 from tests.cast import BOB, CIRCLE, GLOBEX, MALLORY
+from workers import relay
 from workers.delivery import deliver
-from workers.outbox import by_tenant, claim, relay_once
+from workers.outbox import FULL, by_tenant, claim, relay_once
 from workers.relay import called
 
 
@@ -204,16 +206,20 @@ def test_two_relays_share_the_work_and_a_lost_job_comes_again(app, acting, heard
 
 
 @pytest.mark.commits
-def test_a_commit_says_to_the_relay_for_whom_it_has_something(app, acting, heard):
-    """D33: it goes straight to them; who gathers waits, and a word from nobody in particular leads to all."""
+def test_a_commit_says_to_the_relay_for_whom_it_has_something(app, acting, heard, monkeypatch):
+    """It goes straight to them; who gathers is not named, and an empty word leads to all.
+
+    Seen red with those who gather named, and with the empty word taken for a name.
+    """
+    monkeypatch.setattr(outbox, "WAKE_CHANNEL", f"wake-{new_id()}")  # other tests ring the same server
     outbox.subscriber("test.company", events=(Rang,), gather=60)(lambda _: None)
-    ears = redis().pubsub(ignore_subscribe_messages=True)
+    ears = redis().pubsub()
     ears.subscribe(channel(outbox.WAKE_CHANNEL))
-    assert called(ears) is None  # that it listens now; nobody has said anything
+    assert ears.get_message(timeout=10)["type"] == "subscribe"
     with acting(CIRCLE, BOB):
         ring(new_id(), 1, 2)
-    named = next(names for _ in range(40) if (names := called(ears)))
-    assert named == {"test.ear", "test.poisoned", "test.ordered", "test.company"}
+    named = called(ears, 10)
+    assert named == {"test.ear", "test.poisoned", "test.ordered"}
     with psycopg.connect(settings().database_url("portal_relay"), autocommit=True) as relay:
         assert relay_once(relay, {"test.ear", "test.gone"}) == 2
         assert relay_once(relay, named) == 4
@@ -226,8 +232,33 @@ def test_a_commit_says_to_the_relay_for_whom_it_has_something(app, acting, heard
             ("test.company", "pending"),
         }
     outbox.wake_relay()
-    assert called(ears) is None
+    assert ears.get_message(timeout=10)["data"] == b""
+    for said in ("", "test.ear"):
+        redis().publish(channel(outbox.WAKE_CHANNEL), said)
+    assert called(ears, 10) is None
     ears.close()
+
+
+def test_everybody_is_looked_at_four_times_a_second_whoever_is_named(monkeypatch):
+    """Seen red without the second look: who is never named waited as long as others were."""
+    seen = []
+    monkeypatch.setattr(relay, "relay_once", lambda _, named=None: seen.append(named))
+    just_now = time.monotonic() + 60
+    assert relay.look(None, {"test.ear"}, just_now) == just_now
+    assert relay.look(None, {"test.ear"}, just_now - 120) < just_now
+    relay.look(None, None, just_now)
+    assert seen == [{"test.ear"}, {"test.ear"}, None, None]
+
+
+@pytest.mark.commits
+def test_who_is_named_leaves_room_for_who_is_not(app, acting, heard, monkeypatch):
+    """A queue that is half full takes nothing more for them; the look at everybody fills it. Seen red with one measure for both."""
+    monkeypatch.setattr("workers.outbox.crowd", lambda _: (FULL // 2, None))
+    with acting(CIRCLE, BOB):
+        ring(new_id(), 1, 2)
+    with psycopg.connect(settings().database_url("portal_relay"), autocommit=True) as connection:
+        assert relay_once(connection, {"test.ear"}) == 0
+        assert relay_once(connection) == 6
 
 
 @pytest.mark.commits
