@@ -71,7 +71,7 @@ def window_of(app, browse, sign_in, visitor, role):
         page, plain = browse(host=OPS), visitor(OPS)
         assert plain.submit("/login", form="sign-in", email=OPERATOR_EMAIL, password=SECRET).status_code == 303
     else:
-        _announce(app)
+        _furnished(app)
         plain = sign_in(ROLES[role]) if ROLES[role] else visitor()
         page = browse(None)
     if sid := plain.get_cookie("sid", domain=plain.host):
@@ -80,11 +80,24 @@ def window_of(app, browse, sign_in, visitor, role):
     return page, plain
 
 
-def _announce(app):
-    """The circle has something to say on every page."""
-    said = {"banner": {"text": {"en": "Open on Sunday", "ru": "Открыто в воскресенье"}, "audience": "all"}}
+def _furnished(app):
+    """The circle says something on every page, has terms, verifies its members and has a bot."""
+    said = {"text": {"en": "Open on Sunday", "ru": "Открыто в воскресенье"}, "audience": "all"}
+    settings = {"banner": said, "kyc": {"enabled": True}, "legal": {"terms": {"version": 1}}}
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as superuser:
-        superuser.execute("UPDATE tenants SET settings = settings || %s::jsonb WHERE id = %s", (Json(said), CIRCLE.id))
+        superuser.execute(
+            "UPDATE tenants SET settings = settings || %s::jsonb WHERE id = %s", (Json(settings), CIRCLE.id)
+        )
+        superuser.execute(
+            "INSERT INTO legal_texts (tenant_id, id, page, locale, version, title, body, published_at)"
+            " VALUES (%s, gen_random_uuid(), 'terms', 'en', 1, 'Terms', 'Be kind.', now())",
+            (CIRCLE.id,),
+        )
+        superuser.execute(
+            "INSERT INTO telegram_bots (tenant_id, id, bot_id, username, token, hook_hash, connected_at)"
+            " VALUES (%s, gen_random_uuid(), 77, 'circle_bot', '', '', now())",
+            (CIRCLE.id,),
+        )
     with app.app_context():
         hosts.forget()
 
