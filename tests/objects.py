@@ -526,7 +526,12 @@ def half_signed_in(seed):
 
 @contextmanager
 def bot(seed, _client):
-    """The circle has a bot of its own."""
+    """The circle has a bot of its own, and another tenant has one."""
+    bots(seed)
+    yield
+
+
+def bots(seed):
     import hashlib
 
     from portal.telegram.models import TelegramBot
@@ -534,7 +539,6 @@ def bot(seed, _client):
     more = {"token": b"", "hook_hash": hashlib.sha256(HOOK.encode()).hexdigest(), "connected_at": _now()}
     seed(CIRCLE, _made(TelegramBot, id=BOT, bot_id=77, username="circle_bot", **more))
     seed(GLOBEX, _made(TelegramBot, id=OTHER_BOT, bot_id=78, username="globex_bot", **more))
-    yield
 
 
 @contextmanager
@@ -552,18 +556,22 @@ def live(seed, _client):
 @contextmanager
 def published(seed, _client):
     """The circle's terms stand on a page."""
+    terms(seed)
+    with _changed(seed, settings=TERMS):
+        yield
+
+
+def terms(seed):
     from portal.tenants.models import LegalText
 
     text = {"page": "terms", "locale": "en", "version": 1, "title": "Terms", "body": "Be kind."}
     seed(CIRCLE, _made(LegalText, **text, published_at=_now()))
-    with _changed(seed, settings={"legal": {"terms": {"version": 1}}}):
-        yield
 
 
 @contextmanager
 def verifying(seed, _client):
     """The circle's members may send documents."""
-    with _changed(seed, settings={"kyc": {"enabled": True}}):
+    with _changed(seed, settings=VERIFIES):
         yield
 
 
@@ -602,6 +610,7 @@ def _changed(seed, *, settings=None, **more):
         hosts.forget()
 
 
+TERMS, VERIFIES = {"legal": {"terms": {"version": 1}}}, {"kyc": {"enabled": True}}
 BOT, OTHER_BOT, HOOK = uid(9001), uid(9002), "a secret between the bot and its address"
 BESIDE = {  # what an address wants besides
     "telegram_mine.offer_link": bot,

@@ -14,7 +14,7 @@ from portal.platform.service import create_operator
 from portal.tenants import hosts
 from tests.architecture.test_access import MATRIX, OPS, ROLES, address, listing, opened, routes, routes_of
 from tests.cast import CIRCLE, OPERATOR_EMAIL
-from tests.objects import own_parts
+from tests.objects import TERMS, VERIFIES, bots, own_parts, terms
 
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "laptop": (1280, 800)}
 THEMES, LOCALES = ("light", "dark"), ("en", "ru")
@@ -63,7 +63,7 @@ def readable(app, things, role, rooms=None):
             yield endpoint, address(app, rule, own_parts(things, endpoint, rule.arguments))
 
 
-def window_of(app, browse, sign_in, visitor, role):
+def window_of(app, seed, browse, sign_in, visitor, role):
     """A browser window of somebody of this role, and a way to ask what an address answers."""
     if role == OPERATOR:
         with app.app_context():
@@ -71,7 +71,7 @@ def window_of(app, browse, sign_in, visitor, role):
         page, plain = browse(host=OPS), visitor(OPS)
         assert plain.submit("/login", form="sign-in", email=OPERATOR_EMAIL, password=SECRET).status_code == 303
     else:
-        _furnished(app)
+        _furnished(app, seed)
         plain = sign_in(ROLES[role]) if ROLES[role] else visitor()
         page = browse(None)
     if sid := plain.get_cookie("sid", domain=plain.host):
@@ -80,24 +80,14 @@ def window_of(app, browse, sign_in, visitor, role):
     return page, plain
 
 
-def _furnished(app):
+def _furnished(app, seed):
     """The circle says something on every page, has terms, verifies its members and has a bot."""
+    terms(seed)
+    bots(seed)
     said = {"text": {"en": "Open on Sunday", "ru": "Открыто в воскресенье"}, "audience": "all"}
-    settings = {"banner": said, "kyc": {"enabled": True}, "legal": {"terms": {"version": 1}}}
+    settings = Json({"banner": said, **TERMS, **VERIFIES})
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as superuser:
-        superuser.execute(
-            "UPDATE tenants SET settings = settings || %s::jsonb WHERE id = %s", (Json(settings), CIRCLE.id)
-        )
-        superuser.execute(
-            "INSERT INTO legal_texts (tenant_id, id, page, locale, version, title, body, published_at)"
-            " VALUES (%s, gen_random_uuid(), 'terms', 'en', 1, 'Terms', 'Be kind.', now())",
-            (CIRCLE.id,),
-        )
-        superuser.execute(
-            "INSERT INTO telegram_bots (tenant_id, id, bot_id, username, token, hook_hash, connected_at)"
-            " VALUES (%s, gen_random_uuid(), 77, 'circle_bot', '', '', now())",
-            (CIRCLE.id,),
-        )
+        superuser.execute("UPDATE tenants SET settings = settings || %s::jsonb WHERE id = %s", (settings, CIRCLE.id))
     with app.app_context():
         hosts.forget()
 

@@ -44,7 +44,7 @@ LOOKS = [*product(SIZES, THEMES, LOCALES)]
 def test_every_page_is_clean_and_fits(app, seed, browse, sign_in, visitor, role, part):
     """Seen red: a line that may not wrap, muted text made paler."""
     things = objects(seed)
-    page, plain = window_of(app, browse, sign_in, visitor, role)
+    page, plain = window_of(app, seed, browse, sign_in, visitor, role)
     asked = dict(readable(app, things, role, READERS[role]))
     if role == "member":
         asked = {
@@ -83,7 +83,7 @@ WHOLE = {"anon": 1, "member": 2, "cashier": 2, "manager": 3, "owner": 3, "editor
 def test_every_page_of_everybody(app, seed, browse, sign_in, visitor, monkeypatch, role, part):
     """Each size, theme and language; what is counted is told a page and language at a time."""
     monkeypatch.setattr("portal.identity.stepup.AGE", timedelta(hours=3))  # it takes longer than a proof holds
-    page, plain = window_of(app, browse, sign_in, visitor, role)
+    page, plain = window_of(app, seed, browse, sign_in, visitor, role)
     asked = [path for _, path in readable(app, objects(seed), role)][part :: WHOLE[role]]
     wrong = []
     for locale in LOCALES:
