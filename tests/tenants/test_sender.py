@@ -5,9 +5,10 @@ import pytest
 from portal.identity.roles import grant_role
 from tests.cast import ALICE, BOB, CIRCLE, MALLORY, OLGA
 from tests.purchases.shop import buy
-from tests.tenants.test_domains import HOST, add, names, press, record  # noqa: F401  a fixture
+from tests.tenants.test_domains import HOST, add, names, press, record
 from workers.periodic import LOCAL_WORK
 
+__all__ = ["names"]  # a fixture
 pytestmark = pytest.mark.commits
 PAGE = "/admin/settings/texts"
 OURS = "hello@krug.localhost"
@@ -20,7 +21,7 @@ def save(browser, address, **more):
 
 
 @pytest.fixture
-def olga(sign_in, names):  # noqa: F811
+def olga(sign_in, names):
     """The admin, after the domain of the circle was proved; it need not answer."""
     browser = sign_in(OLGA)
     add(browser)
@@ -71,7 +72,7 @@ def test_an_address_of_an_unproved_domain_is_refused_and_what_was_typed_stays(ol
         assert f'value="{typed}"' in answer.text
 
 
-def test_a_proof_that_has_ended_since_carries_no_new_address(olga, names, monkeypatch):  # noqa: F811
+def test_a_proof_that_has_ended_since_carries_no_new_address(olga, names, monkeypatch):
     """Name servers that do not answer just then stand in nobody's way. Seen red with the proof of the claim's first day."""
     kept = names.records.copy()
     names.records.clear()
@@ -90,7 +91,7 @@ def test_what_another_tenant_proved_is_not_ours(olga, sign_in, acting):
 
 
 @pytest.mark.parametrize("way", ["record", "claim"])
-def test_when_the_proof_ends_mails_come_from_the_portal_again(olga, mailed, names, acting, way):  # noqa: F811
+def test_when_the_proof_ends_mails_come_from_the_portal_again(olga, mailed, names, acting, way):
     """The record is gone from the DNS, which the nightly look finds, or the claim is given up. Seen red with the proof
     looked at only as the page is saved.
     """
@@ -108,7 +109,7 @@ def test_when_the_proof_ends_mails_come_from_the_portal_again(olga, mailed, name
 
 
 @pytest.mark.parametrize("way", ["record", "claim"])
-def test_every_admin_hears_once_that_the_proof_has_ended(olga, names, acting, deliver, sink, way):  # noqa: F811
+def test_every_admin_hears_once_that_the_proof_has_ended(olga, names, acting, deliver, sink, way):
     """In the inbox and by mail, from the portal's address; not each night anew. Seen red without the look at what held before,
     and with one notice for all, of which one admin got the mail.
     """
@@ -129,7 +130,7 @@ def test_every_admin_hears_once_that_the_proof_has_ended(olga, names, acting, de
     assert olga.get("/me/notifications").text.count(f"The record that proves {HOST}") == 1
 
 
-def test_name_servers_that_do_not_answer_bring_no_lost_proof_back(olga, mailed, names, acting, monkeypatch):  # noqa: F811
+def test_name_servers_that_do_not_answer_bring_no_lost_proof_back(olga, mailed, names, acting, monkeypatch):
     monkeypatch.setattr("portal.tenants.dns.PATIENCE_S", 0.3)
     save(olga, f"anna@{HOST}")
     names.records.clear()
@@ -141,7 +142,7 @@ def test_name_servers_that_do_not_answer_bring_no_lost_proof_back(olga, mailed, 
     assert mailed()[0] == OURS
 
 
-def test_name_servers_that_do_not_answer_end_no_proof(olga, mailed, names, acting, monkeypatch):  # noqa: F811
+def test_name_servers_that_do_not_answer_end_no_proof(olga, mailed, names, acting, monkeypatch):
     monkeypatch.setattr("portal.tenants.dns.PATIENCE_S", 0.3)
     save(olga, f"anna@{HOST}")
     names.stop()
